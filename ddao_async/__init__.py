@@ -1,0 +1,1 @@
+"""ddao_async: an async document database in any S3-compatible bucket."""

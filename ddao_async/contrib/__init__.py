@@ -1,0 +1,1 @@
+"""Thin glue to frameworks."""

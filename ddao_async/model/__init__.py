@@ -1,0 +1,1 @@
+"""What a document is: schema, codec, keys, indexes, queries. All pure."""

@@ -1,0 +1,117 @@
+"""
+The seam between `storage.s3` and its two lanes: one request as a value, one answer as a value, two ways to get none.
+
+A lane is anything with `async send(request, deadline) -> Response`. It makes exactly one attempt and never retries:
+whether to try again is decided once, in `storage.s3` by the rules of `wire.retry`, over either lane.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+Operation = Literal["put", "get", "head", "delete", "list", "delete_objects", "head_bucket", "create_bucket", "copy"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One S3 request. `key` is the whole key in the bucket (the store's prefix included), not encoded.
+
+    `if_none_match` is an etag, or `*` on a put. Etags are bare; a lane quotes them. `range` is (start, stop), stop
+    exclusive or None. `is_create`: a put that must not be repeated when its answer is lost; it goes out on a
+    connection that is new or was idle for less than a second.
+    """
+
+    operation: Operation
+    key: str = ""
+    body: bytes = b""
+    if_match: str | None = None
+    if_none_match: str | None = None
+    range: tuple[int, int | None] | None = None
+    metadata: dict[str, str] | None = None
+    content_type: str | None = None
+    prefix: str = ""
+    start_after: str | None = None
+    delimiter: str | None = None
+    max_keys: int = 1000
+    continuation_token: str | None = None
+    is_create: bool = False
+
+
+class ListedObject(msgspec.Struct, frozen=True):
+    """One row of a LIST answer; the key is whole and decoded."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime
+
+
+class ListAnswer(msgspec.Struct, frozen=True):
+    """A parsed LIST answer."""
+
+    objects: list[ListedObject]
+    prefixes: list[str]
+    next_token: str | None
+
+
+class Response(msgspec.Struct, kw_only=True):
+    """
+    One S3 answer, parsed. An answer with status 300 or more (304 apart) has `code` and `message` of its error body.
+
+    `date` is the server's clock at the answer, epoch seconds, where it told. `retry_after` in seconds.
+    """
+
+    status: int
+    body: bytes = b""
+    etag: str = ""
+    size: int = 0
+    last_modified: datetime | None = None
+    metadata: dict[str, str] | None = None
+    content_type: str | None = None
+    listing: ListAnswer | None = None
+    code: str | None = None
+    message: str = ""
+    request_id: str | None = None
+    region: str | None = None
+    retry_after: float | None = None
+    date: float | None = None
+
+
+class Unsent(Exception):
+    """Nothing of the request can have taken effect (no connection, no credentials in time). `timed_out` tells why."""
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+
+
+class Unanswered(Exception):
+    """The request, or part of it, went out and no whole answer came back: it may take effect at any later time."""
+
+    def __init__(self, message: str, *, timed_out: bool = False, stale_connection: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+        self.stale_connection = stale_connection
+
+
+class Lane(Protocol):
+    """One way to reach a bucket."""
+
+    async def send(self, request: Request, deadline: float) -> Response:
+        """
+        Make one attempt.
+
+        Args:
+            request: What to send.
+            deadline: Event-loop time (`loop.time()`) by which the whole attempt must be over.
+
+        Raises:
+            Unsent: Nothing took effect.
+            Unanswered: Sent, no whole answer.
+        """
+        ...
+
+    async def close(self) -> None: ...
