@@ -1,0 +1,11 @@
+"""Markers and the list of fixture modules; fixtures themselves live in the `fix_*.py` beside this file."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["fix_server"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "s3: talks to the server of DDAO_TEST_S3_DSN; deselected without it")
