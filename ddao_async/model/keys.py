@@ -11,6 +11,7 @@ The only place that knows the key layout.
     _transactions/<txid>.json                         one decision
     _leases/<name>.json                               one lease
     _imports/<name>/...                               one import's journal
+    _probe/<nonce>/...                                throw-away keys of one probe of the server
 
 Keys are relative to the store's prefix. Rules for names: layout.md, "Keys".
 """
@@ -27,6 +28,7 @@ TABLES_PREFIX = "tables/"
 TRANSACTIONS_PREFIX = "_transactions/"
 LEASES_PREFIX = "_leases/"
 IMPORTS_PREFIX = "_imports/"
+PROBES_PREFIX = "_probe/"
 
 MAX_KEY_BYTES = 1024
 """S3's limit for a whole key, in bytes of UTF-8, the store's prefix included."""
