@@ -43,15 +43,18 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     """
     One stored body. `revision` is None in a document that another tool wrote.
 
+    The first five members are the shared layout: where a body lacks one it reads as empty (`fields` may also be the
+    raw bytes `null`), and it is always written, so their defaults are factories, which `omit_defaults` keeps.
+
     `fence`: this key must not become missing. `absent`: the committed state is "no document". `dying`: an
     unconditional delete may be on its way (servers without conditional delete).
     """
 
     id: str
-    table_name: str = ""
-    fields: msgspec.Raw | None = None
-    created_at: str = NEVER
-    updated_at: str = NEVER
+    table_name: str = msgspec.field(default_factory=lambda: "")
+    fields: msgspec.Raw = msgspec.field(default_factory=lambda: EMPTY_FIELDS)
+    created_at: str = msgspec.field(default_factory=lambda: NEVER)
+    updated_at: str = msgspec.field(default_factory=lambda: NEVER)
     revision: str | None = None
     past: tuple[str, ...] = ()
     tags: dict[str, str] = msgspec.field(default_factory=dict[str, str])
