@@ -28,7 +28,7 @@ class Committed(msgspec.Struct, frozen=True, omit_defaults=True):
     updated_at: str
     revision: str
     past: tuple[str, ...] = ()
-    tags: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    tags: dict[str, str] = {}
 
 
 class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,7 +57,7 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     updated_at: str = msgspec.field(default_factory=lambda: NEVER)
     revision: str | None = None
     past: tuple[str, ...] = ()
-    tags: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    tags: dict[str, str] = {}
     fence: str | None = None
     absent: bool = False
     dying: str | None = None
