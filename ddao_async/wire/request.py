@@ -12,7 +12,21 @@ from typing import Literal, Protocol
 
 import msgspec
 
-Operation = Literal["put", "get", "head", "delete", "list", "delete_objects", "head_bucket", "create_bucket", "copy"]
+Operation = Literal[
+    "put",
+    "get",
+    "head",
+    "delete",
+    "list",
+    "delete_objects",
+    "head_bucket",
+    "create_bucket",
+    "copy",
+    "create_upload",
+    "upload_part",
+    "complete_upload",
+    "abort_upload",
+]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +35,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `if_none_match` is an etag, or `*` on a put. Etags are bare; a lane quotes them. `range` is (start, stop), stop
     exclusive or None. `is_create`: a put that must not be repeated when its answer is lost; it goes out on a
-    connection that is new or was idle for less than a second.
+    connection that is new or was idle for less than a second. `bare_etag`: send `if_match` without quotes, for servers
+    (Ceph) that compare the header as it is.
+
+    `keys` are those of a delete_objects; `source` is the whole key that a copy reads; `upload_id`, `part_number` and
+    `parts` (number and etag of each, in order) belong to multipart uploads.
     """
 
     operation: Operation
@@ -38,6 +56,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     max_keys: int = 1000
     continuation_token: str | None = None
     is_create: bool = False
+    bare_etag: bool = False
+    keys: list[str] | None = None
+    source: str = ""
+    upload_id: str = ""
+    part_number: int = 0
+    parts: list[tuple[int, str]] | None = None
 
 
 class ListedObject(msgspec.Struct, frozen=True):
@@ -61,7 +85,9 @@ class Response(msgspec.Struct, kw_only=True):
     """
     One S3 answer, parsed. An answer with status 300 or more (304 apart) has `code` and `message` of its error body.
 
-    `date` is the server's clock at the answer, epoch seconds, where it told. `retry_after` in seconds.
+    `date` is the server's clock at the answer, epoch seconds, where it told. `retry_after` in seconds. `size` is that of
+    the whole object, also of a ranged get. `region` is the bucket's, where the server names it. An answer 200 whose body
+    is an error (copy, complete_upload) comes with `code`, like any other error.
     """
 
     status: int
@@ -78,6 +104,9 @@ class Response(msgspec.Struct, kw_only=True):
     region: str | None = None
     retry_after: float | None = None
     date: float | None = None
+    upload_id: str = ""
+    undeleted: dict[str, tuple[str, str]] | None = None
+    """Of a delete_objects: whole key -> (code, message) of each that was not deleted."""
 
 
 class Unsent(Exception):
@@ -115,3 +144,47 @@ class Lane(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Body(Protocol):
+    """
+    The body of one answer, while it arrives. `response` is the answer without it: where its status is 300 or more, the
+    body is the error's, already read and parsed, and nothing is left to read.
+    """
+
+    response: Response
+
+    async def read(self) -> bytes:
+        """
+        The next bytes, as many as came; empty at the end. Silence is bounded by the lane's read timeout.
+
+        Raises:
+            Unanswered: The body was cut short.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back, or drop it where the body was not read to its end. Safe to call twice."""
+        ...
+
+
+class StreamingLane(Lane, Protocol):
+    """A lane that can hand out a body in pieces."""
+
+    async def open(self, request: Request, deadline: float) -> Body:
+        """Make one attempt at a get, up to the head of its answer; `deadline` and errors as in `send`."""
+        ...
+
+
+class LearningLane(Lane, Protocol):
+    """A lane that can make use of what a refusal says."""
+
+    async def learn(self, response: Response) -> bool:
+        """
+        Take what a refused attempt tells: newer credentials after ExpiredToken, the server's clock after
+        RequestTimeTooSkewed, the bucket's region after a redirect.
+
+        Returns:
+            Whether the same request is worth one more attempt.
+        """
+        ...
