@@ -12,8 +12,8 @@ import csv
 from collections import deque
 from typing import Literal
 
-from ddao_async.errors import ValidationError
-from ddao_async.transfer.row import MAX_ROW_BYTES, Reject, Row, without_mark
+from ..errors import ValidationError
+from .row import MAX_ROW_BYTES, Reject, Row, without_mark
 
 _UNCLOSED = "a quote opened in this row is never closed"
 
@@ -115,7 +115,7 @@ def _parse(text: str, delimiter: str, max_row_bytes: int) -> list[str] | Literal
     # The limit on one cell is global to the process (131,072 characters): it is lifted for this call only.
     previous = csv.field_size_limit(max_row_bytes)
     try:
-        return next(csv.reader((text,), delimiter=delimiter, strict=True), [])
+        return next(csv.reader((text,), delimiter=delimiter, strict=True), list[str]())
     except csv.Error as error:
         return "open" if str(error) == "unexpected end of data" else error
     finally:

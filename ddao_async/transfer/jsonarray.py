@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from ddao_async.errors import ValidationError
-from ddao_async.transfer.row import MAX_ROW_BYTES, Reject, Row, decode_row, without_mark
+from ..errors import ValidationError
+from .row import MAX_ROW_BYTES, Reject, Row, decode_row, without_mark
 
 _STRUCTURE = re.compile(rb'[\[\]{}",]')
 _STRING_END = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)

@@ -4,7 +4,7 @@ Reads JSON lines: one JSON object a line, blank lines between them ignored. Pure
 
 from __future__ import annotations
 
-from ddao_async.transfer.row import MAX_ROW_BYTES, Reject, Row, decode_row, without_mark
+from .row import MAX_ROW_BYTES, Reject, Row, decode_row, without_mark
 
 
 class JSONLines:

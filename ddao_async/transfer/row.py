@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ddao_async.errors import ValidationError
+from ..errors import ValidationError
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
 """A longer row is rejected, so that a missing line end or quote cannot pull a whole file into memory."""
