@@ -34,8 +34,8 @@ class Operation:
     """
     One call of a client.
 
-    `reads` is what it was shown (id to revision), `intended` what it asked for (id to fields, None: delete);
-    `outcome` is `crashed` until it returns. `seen` are plain reads, `hits` the answer of a search: (column, value, ids).
+    `reads` is what it was shown (id to revision), `intended` what it asked for (id to fields, None: delete), `seen`
+    are plain reads, `hits` the answer of a search: (column, value, ids). `outcome` is `crashed` until it returns.
     """
 
     kind: str
@@ -85,7 +85,7 @@ class History:
     """
 
     def __init__(self, initial: dict[str, State | None]) -> None:
-        self.logs: dict[str, list[tuple[int, State | None]]] = {id: [(0, state)] for id, state in initial.items()}
+        self.logs: dict[str, list[tuple[int, State | None]]] = {doc: [(0, state)] for doc, state in initial.items()}
         self.changes: list[Change] = []
         self.operations: list[Operation] = []
 
@@ -94,11 +94,11 @@ class History:
 
     def record(self, step: int, sent: Sent | None, after: dict[str, State | None]) -> None:
         """Committed states changed. A revision that was replaced must never be current again."""
-        change = Change(step, sent, {id: self.now(id) for id in after}, after)
-        for id, state in after.items():
-            log = self.logs[id]
+        change = Change(step, sent, {doc: self.now(doc) for doc in after}, after)
+        for doc, state in after.items():
+            log = self.logs[doc]
             if state is not None and any(s is not None and s.revision == state.revision for _, s in log):
-                raise Violation(f"{id} is {state.revision} again, after {[s and s.revision for _, s in log]}")
+                raise Violation(f"{doc} is {state.revision} again, after {[s and s.revision for _, s in log]}")
             log.append((step, state))
         self.changes.append(change)
 
@@ -136,7 +136,7 @@ class History:
 
     def _versions(self, number_of: dict[int, int]) -> dict[str, list[tuple[str | None, int | None]]]:
         versions: dict[str, list[tuple[str | None, int | None]]] = {
-            id: [(log[0][1] and log[0][1].revision, None)] for id, log in self.logs.items()
+            doc: [(log[0][1] and log[0][1].revision, None)] for doc, log in self.logs.items()
         }
         for change in self.changes:
             for doc, state in change.after.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from itertools import product
+from itertools import pairwise, product
 
 
 @dataclass
@@ -33,25 +33,25 @@ def explain(steps: list[Step], versions: Versions) -> str | None:
     """Why no serial order explains the history; None if one does."""
     choices = []
     for number, step in enumerate(steps):
-        for id, revision in step.reads.items():
-            places = [i for i, (r, _) in enumerate(versions[id]) if r == revision]
-            if id in step.writes:
+        for doc, revision in step.reads.items():
+            places = [i for i, (r, _) in enumerate(versions[doc]) if r == revision]
+            if doc in step.writes:
                 # whoever replaced a version read exactly that one
-                written = [i for i, (_, writer) in enumerate(versions[id]) if writer == number]
+                written = [i for i, (_, writer) in enumerate(versions[doc]) if writer == number]
                 places = [i for i in places if i + 1 in written] if written else places
             if not places:
-                return f"{step.name} read {id} as {revision}, which it did not follow"
-            choices.append([(number, id, place) for place in places])
+                return f"{step.name} read {doc} as {revision}, which it did not follow"
+            choices.append([(number, doc, place) for place in places])
     base = _base(steps, versions)
     cycle: list[int] = []
     for chosen in product(*choices):
         graph = [set(before) for before in base]
-        for number, id, place in chosen:
-            writer = versions[id][place][1]
+        for number, doc, place in chosen:
+            writer = versions[doc][place][1]
             if writer is not None and writer != number:
                 graph[number].add(writer)
-            if place + 1 < len(versions[id]):
-                overwriter = versions[id][place + 1][1]
+            if place + 1 < len(versions[doc]):
+                overwriter = versions[doc][place + 1][1]
                 if overwriter is not None and overwriter != number:
                     graph[overwriter].add(number)
         try:
@@ -70,7 +70,7 @@ def _base(steps: list[Step], versions: Versions) -> list[set[int]]:
     ]
     for log in versions.values():
         writers = [writer for _, writer in log if writer is not None]
-        for first, second in zip(writers, writers[1:], strict=False):
+        for first, second in pairwise(writers):
             if first != second:
                 before[second].add(first)
     return before

@@ -79,16 +79,19 @@ def toy_world(seed: int, mistake: str = "", trace: bool = False) -> World:
     return world
 
 
+def run_toys(count: int, mistake: str = "") -> None:
+    for seed in range(count):
+        toy_world(seed, mistake)
+
+
 def test_a_right_engine_breaks_nothing():
-    for seed in range(300):
-        toy_world(seed)
+    run_toys(300)
 
 
 @pytest.mark.parametrize("mistake", ["blind", "conflict"])
 def test_a_wrong_engine_is_found_out(mistake: str):
     with pytest.raises(Violation):
-        for seed in range(300):
-            toy_world(seed, mistake)
+        run_toys(300, mistake)
 
 
 def test_a_seed_is_a_run(capsys: pytest.CaptureFixture[str]):

@@ -208,12 +208,12 @@ class World:
         """A request was applied to this key: see what became visible by it."""
         if key.startswith((f"tables/{TABLE}/objects/", "_transactions/")):
             after = {}
-            for id in self.history.logs:
-                state, before = self.committed(id), self.history.now(id)
+            for doc in self.history.logs:
+                state, before = self.committed(doc), self.history.now(doc)
                 if (state and state.revision) != (before and before.revision):
-                    after[id] = state
+                    after[doc] = state
                 elif state is not None and before is not None and state.fields != before.fields:
-                    raise Violation(f"{id} changed from {before} to {state} without a new revision")
+                    raise Violation(f"{doc} changed from {before} to {state} without a new revision")
             if after:
                 self.history.record(self.step, self._applying, after)
         for monitor in self.monitors:
