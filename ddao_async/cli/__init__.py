@@ -1,1 +1,1 @@
-"""The command line: one module per command."""
+"""The command line `ddao-async`: one module per command, which turns arguments into library calls and prints."""
