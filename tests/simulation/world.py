@@ -63,6 +63,15 @@ class Parked:
     held: bool = False
 
 
+@dataclass
+class Stall:
+    """A client stands still once it has had `after` answers, for at most `steps` steps, `while_` this holds."""
+
+    after: int
+    steps: int
+    while_: Callable[[], bool]
+
+
 class Bucket:
     """What one client sees of the shared memory: the six primitives, reported to the monitor."""
 
@@ -111,6 +120,8 @@ class Client:
         self.operation: Operation | None = None
         self.is_dead = False
         self.nonces = 0
+        self.decided = 0
+        self.stall: Stall | None = None
         testing = world.build.testing
         faults = self._park if faulty else self._answer
         self.store = testing.FaultyStore(
@@ -139,6 +150,20 @@ class Client:
                 self.parked.remove(parked)
                 self.world.abandoned(self, parked)
             raise
+
+    async def turn(self) -> None:
+        """Wait until the scheduler picks this client again."""
+        parked = Parked(None, None, self.world.loop.create_future())
+        self.parked.append(parked)
+        await parked.arrived
+
+    def is_stalled(self) -> bool:
+        """Does it want to stand still a while longer?"""
+        stall = self.stall
+        if stall is None or self.decided < stall.after or stall.steps <= 0 or not stall.while_():
+            return False
+        stall.steps -= 1
+        return True
 
     async def _answer(self, attempt: Any) -> Any:
         self.world.step += 1
@@ -279,6 +304,7 @@ class World:
             choice = live
             if plan.frozen is not None and plan.freeze[0] <= self.step < plan.freeze[1]:
                 choice = [c for c in live if c is not clients[plan.frozen % len(clients)]] or live
+            choice = [c for c in choice if not c.is_stalled()] or choice
             if current not in choice or rng.random() >= plan.sticky:
                 current = rng.choice(choice)
             if not self._advance(current, alone=len(live) == 1):
@@ -320,6 +346,11 @@ class World:
 
     def _decide(self, client: Client, parked: Parked) -> None:
         """Let one request happen, well or badly."""
+        if parked.attempt is None:
+            parked.arrived.set_result(None)
+            self.loop.drain()
+            return
+        client.decided += 1
         fate, kind = self._fate(client, parked.attempt)
         if kind == "crash":
             client.is_dead = True

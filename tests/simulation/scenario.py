@@ -1,0 +1,436 @@
+"""
+The scenarios of protocol.md, section 9: what is in the bucket at first, and what each client does.
+
+A scenario gets a `Setup`, puts documents and garbage into the bucket through it, draws what varies from its `rng`, and
+returns one program for each client.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .actor import Actor, decoded
+from .setup import Setup
+from .world import DAY, HOUR, Stall, World
+
+Step = Callable[[Actor], Awaitable[None]]
+Program = Callable[[Actor], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """
+    One kind of run.
+
+    Attributes:
+        prepare: Fills the bucket and gives the programs.
+        columns: Those of `x` (indexed) and `u` (unique) that the table declares.
+        timed: The clock leaps by minutes, hours and days, and requests are long on their way.
+        state: Whether `_state.json` says which entries and claims must be there (indexes come and go).
+    """
+
+    prepare: Callable[[Setup], list[Program]]
+    columns: str = ""
+    timed: bool = False
+
+
+def program(*steps: Step) -> Program:
+    """A client that does one thing after the other."""
+
+    async def run(actor: Actor) -> None:
+        for step in steps:
+            await step(actor)
+
+    return run
+
+
+def find(doc: str) -> Step:
+    return lambda a: a.find(doc)
+
+
+def add(doc: str, n: int) -> Step:
+    return lambda a: a.update(doc, lambda d: {"n": d["n"] + n})
+
+
+def put(doc: str, **fields: Any) -> Step:
+    return lambda a: a.update(doc, lambda d: fields)
+
+
+def insert(doc: str, **fields: Any) -> Step:
+    return lambda a: a.insert(doc, **fields)
+
+
+def delete(doc: str) -> Step:
+    return lambda a: a.delete(doc)
+
+
+def look(column: str, value: str) -> Step:
+    return lambda a: a.find_by(column, value)
+
+
+def tx(reads: list[str], body: Any) -> Step:
+    return lambda a: a.transaction(reads, body)
+
+
+def nothing(_: Any) -> dict[str, Any]:
+    return {}
+
+
+def move(source: str, target: str, n: int) -> Step:
+    def body(s: Any) -> Any:
+        if s[source] is None or s[target] is None:
+            return None
+        return {source: {"n": s[source]["n"] - n}, target: {"n": s[target]["n"] + n}}
+
+    return tx([source, target], body)
+
+
+def grow(*ids: str) -> Step:
+    """One transaction that adds one to each."""
+    return tx(list(ids), lambda s: {i: {"n": s[i]["n"] + 1} for i in ids})
+
+
+# Transactions and single writes
+
+
+def transfers(w: Setup) -> list[Program]:
+    """Transfers, with a plain reader and a writer that meets intents."""
+    w.document("a", n=10), w.document("b", n=10)
+    if w.rng.random() < 0.6:
+        return [program(move("a", "b", 1)), program(move("b", "a", 2)), program(find("a"), find("b"), find("a"))]
+    w.document("c", n=10)
+    return [
+        program(move("a", "b", 1), find("a")),
+        program(move("b", "c", 2)),
+        program(find("b"), add("b", 5), find("a")),
+    ]
+
+
+def skew(w: Setup) -> list[Program]:
+    """Each of two transactions reads what the other writes."""
+    w.document("a", n=1), w.document("b", n=1)
+
+    def sum_into(read: str, write: str) -> Step:
+        ids = [read, write] if w.rng.random() < 0.5 else [write, read]
+        return tx(ids, lambda s: {write: {"n": s[read]["n"] + s[write]["n"]}})
+
+    third = [program(sum_into("a", "b")), program(find("a"), find("b")), program(tx(["a", "b"], nothing))]
+    return [program(sum_into("a", "b")), program(sum_into("b", "a")), w.rng.choice(third)]
+
+
+def reading(w: Setup) -> list[Program]:
+    """Transactions that only read, also over missing keys."""
+    w.document("a", n=1), w.document("b", n=1), w.missing("k"), w.missing("l")
+
+    def flip(s: Any) -> Any:
+        return {"a": {"n": s["a"]["n"] + 1}, "k": {"n": 1} if s["k"] is None else None}
+
+    def swap(s: Any) -> Any:
+        return {i: {"n": 1} if s[i] is None else None for i in "kl"}
+
+    choice = w.rng.random()
+    if choice < 0.35:
+        return [
+            program(move("a", "b", 1), move("b", "a", 1)),
+            program(tx(["a", "b"], nothing)),
+            program(add("a", 1), find("b")),
+        ]
+    if choice < 0.65:
+        return [
+            program(tx(["a", "k"], flip), tx(["a", "k"], flip)),
+            program(tx(w.rng.choice((["a", "k"], ["k", "a"])), nothing)),
+        ]
+    return [
+        program(insert("k", n=1), tx(["k", "l"], swap), delete("l")),
+        program(tx(["k", "l"], nothing), tx(["k", "l"], nothing)),
+    ]
+
+
+def updating(w: Setup) -> list[Program]:
+    """Updates with and without a version beside transactions."""
+    w.document("a", n=0), w.document("b", n=0)
+
+    async def stale(a: Actor) -> None:
+        known = await a.read("a")
+        await a.update("a", lambda d: {"n": d["n"] + 3}, known=known)
+
+    third = w.rng.choice((find("a"), add("b", 7)))
+    return [program(move("a", "b", 1)), program(add("a", 1), add("a", -1)), program(stale, third)]
+
+
+def decision_gone(w: Setup) -> list[Program]:
+    """Slow readers around a decision that is deleted."""
+    w.document("a", n=0), w.document("b", n=0)
+    both = grow("a", "b")
+    return [
+        program(both, both),
+        program(find("a"), find("b"), find("a")),
+        program(w.rng.choice((add("b", 5), both)), find("a")),
+    ]
+
+
+def stalled(w: Setup, doc: str, step: Step) -> Step:
+    """Start at an intent on this key, then stall between reading it and reading its decision."""
+
+    async def run(a: Actor) -> None:
+        for _ in range(40):
+            if w.world.is_locked(doc):
+                break
+            await a.client.turn()
+        a.client.stall = Stall(a.client.decided + 1, w.rng.randrange(120), lambda: True)
+        await step(a)
+
+    return run
+
+
+def aborted_owner(w: Setup) -> list[Program]:
+    """A transaction, an impatient writer that aborts it, a reader that stalls on its intent."""
+    w.document("a", n=0), w.document("b", n=0)
+    return [
+        program(grow("a", "b")),
+        program(stalled(w, "a", add("a", 5))),
+        program(stalled(w, "b", find("b"))),
+    ]
+
+
+def deleting(w: Setup) -> list[Program]:
+    """Delete and insert again, in and beside transactions."""
+    w.document("a", n=0), w.missing("k")
+    r = w.rng
+
+    def swap(may_delete: bool) -> Step:
+        def body(s: Any) -> Any:
+            return {
+                "a": {"n": s["a"]["n"] + 1},
+                "k": None if s["k"] is not None and may_delete else {"n": 3},
+            }
+
+        return tx(["a", "k"], body)
+
+    def one() -> Step:
+        return r.choice((swap(True), swap(True), swap(False), insert("k", n=1), delete("k"), put("k", n=9), find("k")))
+
+    return [program(one(), one()), program(one(), one()), program(one(), find("k"))]
+
+
+def values_back(w: Setup) -> list[Program]:
+    """Equal contents at different times."""
+    w.document("a", n=0), w.document("b", n=0)
+
+    def toggle(a: Actor) -> Awaitable[None]:
+        return a.update("a", lambda d: {"n": 1 - d["n"]})
+
+    copy = tx(["a", "b"], lambda s: {"b": {"n": s["a"]["n"]}})
+    return [
+        program(toggle, toggle),
+        program(copy),
+        program(w.rng.choice((toggle, tx(["a", "b"], nothing))), find("b")),
+    ]
+
+
+# Unique columns and indexes
+
+
+def unique(w: Setup) -> list[Program]:
+    """One unique value wanted by three clients, by every operation."""
+    r = w.rng
+    ids = ["a", "b"]
+    if r.random() < 0.5:
+        w.document("a", n=0, u="p")
+    else:
+        w.missing("a")
+    w.missing("b")
+    if r.random() < 0.4:
+        w.missing("c")
+        ids.append("c")
+
+    def one() -> Step:
+        doc, u, kind = r.choice(ids), r.choice("ppq"), r.randrange(6)
+        if kind < 2:
+            return insert(doc, n=1, u=u)
+        if kind == 2:
+            return put(doc, u=u)
+        if kind == 3:
+            return delete(doc)
+        if kind == 4:
+            return tx([doc], lambda s: {doc: {"n": 2, "u": u}})
+        return look("u", u)
+
+    return [program(one(), one()), program(one(), one()), program(one(), one(), one())]
+
+
+def takeover(w: Setup) -> list[Program]:
+    """Every client wants the same value for its own document, or for the same one; some leave again."""
+    w.missing("a"), w.missing("b"), w.missing("c")
+
+    def one(doc: str) -> Program:
+        rest = w.rng.choice(([delete(doc)], [delete(doc), insert(doc, n=2, u="p")], [put(doc, u="q" + doc)], []))
+        return program(insert(doc, n=1, u="p"), *rest)
+
+    return [one("a"), one("b"), one(w.rng.choice("abc"))]
+
+
+def index(w: Setup) -> list[Program]:
+    """An indexed column that goes back and forth."""
+    w.document("a", n=0, x="1"), w.document("b", n=0, x="2")
+    r = w.rng
+
+    def one() -> Step:
+        doc, x, kind = r.choice("aab"), r.choice("12"), r.randrange(6)
+        if kind < 3:
+            return put(doc, x=x)
+        if kind == 3:
+            return tx(["a", "b"], lambda s: {i: {"x": x} for i in "ab" if s[i] is not None})
+        if kind == 4:
+            return delete(doc) if r.random() < 0.5 else insert(doc, n=5, x=x)
+        return lambda a: a.update(doc, lambda d: {"x": "2" if d["x"] == "1" else "1"})
+
+    return [program(one(), one()), program(one(), one()), program(look("x", "1"), look("x", "2"))]
+
+
+# Indexes that come and go, vacuum
+
+
+def build_beside(w: Setup) -> list[Program]:
+    """An index is added beside writers and readers, with leftovers of an earlier one."""
+    r = w.rng
+    leftover_tags = r.random() < 0.3
+    for doc, x in (("a", "1"), ("b", "2")):
+        w.document(doc, n=0, x=x, tags=leftover_tags, entry=r.random() < 0.2)
+    w.missing("k")
+    w.state(x=None)
+
+    def one() -> Step:
+        doc, x, kind = r.choice("abk"), r.choice("12"), r.randrange(8)
+        return [
+            put(doc, x=x),
+            put(doc, x=x),
+            add(doc, 1),
+            delete(doc),
+            insert("k", n=1, x=x),
+            insert("k", n=1, x=x),
+            tx(["a", "k"], lambda s: {i: {"n": 7, "x": x} for i in "ak"}),
+            look("x", x),
+        ][kind]
+
+    build: list[Step] = [lambda a: a.build("x")]
+    if r.random() < 0.3:
+        build += [lambda a: a.sleep(DAY), lambda a: a.vacuum()]
+    third = ((one(), one()), (look("x", "1"), look("x", "2")), (lambda a: a.vacuum(), one()))
+    return [program(*build), program(one(), one()), program(*r.choice(third))]
+
+
+def lost_beside(w: Setup) -> list[Program]:
+    """An answer is lost while an index appears."""
+    w.document("a", n=0, x="1", tags=False, entry=False)
+    w.state(x=None)
+
+    def up(a: Actor) -> Awaitable[None]:
+        return a.update("a", lambda d: {"n": d["n"] + 1, "x": w.rng.choice("12")})
+
+    return [program(lambda a: a.build("x")), program(up, up), program(find("a"))]
+
+
+def build_unique(w: Setup) -> list[Program]:
+    """A unique index is added beside writers and readers, with leftovers of an earlier one, and duplicates."""
+    r = w.rng
+    for doc, u in (("a", "p"), ("b", "q")):
+        w.document(doc, n=0, u=u, entry=r.random() < 0.2, tags=r.random() < 0.5)
+    w.missing("k")
+    w.state(u=None)
+
+    def one() -> Step:
+        doc, u, kind = r.choice("abk"), r.choice("pqr"), r.randrange(7)
+        return [
+            put(doc, u="r"),
+            add(doc, 1),
+            delete(doc),
+            insert("k", n=1, u=u),
+            insert("k", n=1, u="r"),
+            tx(["a"], lambda s: {"a": {"n": 7, "u": "r"}}),
+            look("u", u),
+        ][kind]
+
+    third = ((one(), one()), (look("u", "p"), look("u", "q")), (lambda a: a.vacuum(), one()))
+    return [program(lambda a: a.build("u")), program(one(), one()), program(*r.choice(third))]
+
+
+def drop_beside(w: Setup) -> list[Program]:
+    """An index goes and comes back beside writers and readers."""
+    r = w.rng
+    column = r.choice("xxu")
+    w.document("a", n=0, **{column: "1"}), w.document("b", n=0, **{column: "2"}), w.missing("k")
+
+    def one() -> Step:
+        doc, v, kind = r.choice("abk"), r.choice("123"), r.randrange(5)
+        return [
+            put(doc, **{column: v}),
+            add(doc, 1),
+            delete(doc),
+            insert("k", n=1, **{column: v}),
+            look(column, v),
+        ][kind]
+
+    first = [lambda a: a.build(column)] if r.random() < 0.4 else [one(), one(), one()]
+    again = [lambda a: a.build(column)] if r.random() < 0.5 else []
+    return [program(lambda a: a.drop(column), *again), program(*first), program(one(), one(), one())]
+
+
+def vacuuming(w: Setup) -> list[Program]:
+    """`vacuum` with garbage of every kind beside writers that sleep for a day."""
+    r = w.rng
+    w.document("a", n=0, x="1", u="p", fence=r.random() < 0.3)
+    if r.random() < 0.5:
+        w.entry("a", "2"), w.entry("k", "1")
+    if r.random() < 0.5:
+        w.claim(r.choice((None, "a", "b", "k")), "q")
+    for doc in "bk":
+        if r.random() < 0.6:
+            w.absent(doc)
+        else:
+            w.missing(doc)
+
+    def one() -> Step:
+        doc, u, x, kind = r.choice("abk"), r.choice("ppq"), r.choice("12"), r.randrange(9)
+        return [
+            insert(doc, n=1, u=u),
+            insert(doc, n=1, x=x),
+            put(doc, u=u),
+            put(doc, x=x),
+            delete(doc),
+            insert("k", n=1, u="q"),
+            tx(["a", "b"], lambda s: {"a": {"n": 2}, "b": {"n": 3}}),
+            tx([doc], lambda s: {doc: {"n": 2, "u": u}}),
+            find(doc),
+        ][kind]
+
+    def clean(a: Actor) -> Awaitable[None]:
+        return a.vacuum()
+
+    third = [program(one(), one()), program(clean, one()), program(lambda a: a.sleep(DAY), one())]
+    return [program(clean, clean), program(one(), one()), r.choice(third)]
+
+
+SCENARIOS = {
+    "transfers": Scenario(transfers),
+    "skew": Scenario(skew),
+    "reading": Scenario(reading),
+    "updating": Scenario(updating),
+    "decision_gone": Scenario(decision_gone),
+    "aborted_owner": Scenario(aborted_owner),
+    "deleting": Scenario(deleting),
+    "values_back": Scenario(values_back),
+    "unique": Scenario(unique, "u"),
+    "takeover": Scenario(takeover, "u"),
+    "index": Scenario(index, "x"),
+    "build": Scenario(build_beside, "x", timed=True),
+    "build_lost": Scenario(lost_beside, "x", timed=True),
+    "build_unique": Scenario(build_unique, "u", timed=True),
+    "drop": Scenario(drop_beside, "xu", timed=True),
+    "vacuum": Scenario(vacuuming, "xu", timed=True),
+}
+
+__all__ = ["HOUR", "SCENARIOS", "Scenario", "World", "decoded", "random"]
