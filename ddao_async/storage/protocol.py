@@ -11,8 +11,9 @@ Outcomes of a write, on every store:
 * `AlreadyExistsError` (put, `if_none_match=True`) or `ConflictError` (put or delete with `if_match`): refused for
   certain, nothing changed;
 * `UnknownOutcomeError`: sent and not answered. `status` is 412 or 404 if a repetition was then refused, and None if no
-  answer ever came. A put with `if_none_match=True` is never repeated after a lost answer; every other write is, until
-  the store's deadline;
+  answer ever came. A put with `if_none_match=True` and a delete without `if_match` are never repeated after a lost
+  answer (the first may have landed, and others have written since: the second would undo that); every other write is,
+  until the store's deadline;
 * any other error: it did not take effect.
 """
 
