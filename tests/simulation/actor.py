@@ -7,7 +7,7 @@ An `Actor` has an engine of its own, as a process has; two actors share nothing 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -40,10 +40,13 @@ class Actor:
             nonce=client.nonce,
             jitter=self.world.rng.random,
         )
-        columns = tuple(
-            state.IndexedColumn(name, unique=unique) for name, unique in COLUMNS.items() if name in self.world.columns
-        )
-        self.layout = state.TableLayout(TABLE, columns, self.world.encoding.indexer)
+        index = build.module("model.index")
+        self.indexes = {
+            name: index.IndexLayout(name, (name,), ("text",), unique)
+            for name, unique in COLUMNS.items()
+            if name in self.world.columns
+        }
+        self.layout = state.TableLayout(TABLE, tuple(self.indexes.values()))
         self.documents = build.module("documents").Documents(client.store, self.layout, engine=self.engine)
 
     # The log
@@ -142,15 +145,22 @@ class Actor:
                     hits.append(doc)
             operation.hits = (column, value, hits)
 
-    async def _candidates(self, column: str, value: str) -> Iterable[str]:
-        key = self.world.encoding.value(value)
-        if not await self.documents.is_usable(column):
+    async def _candidates(self, column: str, value: str) -> list[str]:
+        index = self.world.build.module("model.index")
+        lookup = self.world.build.module("lookup")
+        found = []
+        try:
+            if COLUMNS[column]:
+                doc = await self.documents.claimed(column, index.encode_value("text", value))
+                return [] if doc is None else [doc]
+            span = index.equal_range(("text",), (value,))
+            async for entry in self.documents.entries(column, start=span.start, stop=span.stop):
+                if entry.id not in found:
+                    found.append(entry.id)
+        except lookup.IndexUnusableError:
             prefix = f"tables/{TABLE}/objects/"
             return [info.key[len(prefix) : -5] async for info in self.client.store.list(prefix)]
-        if COLUMNS[column]:
-            doc = await self.documents.claimed(column, key)
-            return [] if doc is None else [doc]
-        return [entry.id async for entry in self.documents.entries(column, lower=key, upper=key)]
+        return found
 
     # Transactions
 

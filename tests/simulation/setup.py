@@ -25,16 +25,6 @@ class Encoding:
     def value(self, value: object) -> str:
         return self._index.encode_value("text", value)
 
-    def indexer(self, fields: bytes, columns: Any) -> dict[str, str | None]:
-        """What the repository would pass: encoded values of the columns asked for."""
-        values = json.loads(bytes(fields))
-        return {
-            column.name: None
-            if column.unique and values.get(column.name) is None
-            else self.value(values.get(column.name))
-            for column in columns
-        }
-
 
 class Setup:
     """
@@ -115,7 +105,13 @@ class Setup:
             "nonce": "0",
             "transactions": True,
             "indexes": {
-                column: {"state": state, "build": f"0{column}", "type": "text", "unique": column == "u"}
+                column: {
+                    "state": state,
+                    "build": f"0{column}",
+                    "columns": [column],
+                    "types": ["text"],
+                    "unique": column == "u",
+                }
                 for column, state in indexes.items()
                 if state is not None
             },

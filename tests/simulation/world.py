@@ -213,6 +213,11 @@ class World:
         found = self.memory._objects.get(key)
         return found and json.loads(found.data)
 
+    def is_locked(self, id: str) -> bool:
+        """Is there an intent on this document?"""
+        body = self.object(f"tables/{TABLE}/objects/{id}.json")
+        return body is not None and "intent" in body
+
     def keys(self, prefix: str) -> list[str]:
         return [key for key in self.memory._keys if key.startswith(prefix)]
 
