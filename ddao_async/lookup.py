@@ -77,9 +77,8 @@ async def entries(
     first = prefix + start
     if after is not None:
         first = max(first, f"{prefix}{after.value}/{encode_id(after.id)}0")
-    shared = prefix + "".join(
-        one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(start, stop or "", strict=False))
-    )
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(start, stop or "", strict=False))
+    shared = prefix + "".join(symbol for symbol, _ in pairs)
     last = ("", "")
     pages = engine.store.list_pages(shared, page_size=page_size, start_after=first if first > shared else None)
     async with aclosing(_while_usable(engine, table, index, pages)) as trusted:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from .errors import AlreadyExistsError, ConflictError, CorruptDocumentError, NotFoundError, UnknownOutcomeError
+from .errors import ConflictError, CorruptDocumentError, NotFoundError, UnknownOutcomeError
 from .model.index import IndexLayout, indexer
 from .model.keys import objects_prefix, state_key
 
@@ -179,9 +179,9 @@ class TableStates:
             if wanted is None:
                 return None
             wanted = msgspec.structs.replace(wanted, nonce=self._engine.nonce())
-            done = await self._put(table.name, wanted, held.etag)
+            etag = await self._put(table.name, wanted, held.etag)
             self.forget(table.name)
-            if done:
+            if etag is not None:
                 return wanted
 
     async def _fetch(self, table: str) -> Copy:
@@ -209,31 +209,36 @@ class TableStates:
             for index in (table.indexes if is_empty else ())
         }
         state = TableState(engine.nonce(), table.transactions, indexes)
-        copy = await self._fetch(table.name)
-        while copy.state is None:
-            # Whoever creates it, what it holds is read back: its GET is what the copy's age counts from.
-            await self._put(table.name, state, None)
+        while True:
+            put_at = engine.monotonic()
+            etag = await self._put(table.name, state, None)
+            if etag is not None:
+                self._copies[table.name] = Copy(state, etag, put_at)
+                return self._copies[table.name]
             copy = await self._fetch(table.name)
-        return copy
+            if copy.state is not None:
+                return copy
 
-    async def _put(self, table: str, state: TableState, etag: str | None) -> bool:
-        """One conditional PUT, its lost answer settled by a GET: is it there?"""
+    async def _put(self, table: str, state: TableState, etag: str | None) -> str | None:
+        """One conditional PUT, its lost answer settled by a GET: is it there? The new etag, or None."""
         data = _encoder.encode(state)
-        put = self._engine.store.put
-        try:
-            await put(
-                state_key(table), data, if_none_match=etag is None, if_match=etag, content_type="application/json"
-            )
-        except AlreadyExistsError:
-            return False
-        except UnknownOutcomeError:
-            copy = await self._fetch(table)
-            if copy.etag is not None and copy.etag == etag:
-                return await self._put(table, state, etag)  # not there yet: a repetition, with the same bytes
-            return copy.state is not None and copy.state.nonce == state.nonce
-        except ConflictError:
-            return False
-        return True
+        while True:
+            try:
+                put = self._engine.store.put
+                info = await put(
+                    state_key(table), data, if_none_match=etag is None, if_match=etag, content_type="application/json"
+                )
+            except UnknownOutcomeError:
+                copy = await self._fetch(table)
+                if copy.state is not None and copy.state.nonce == state.nonce:
+                    return copy.etag
+                if copy.etag != etag:
+                    return None
+                # Not there yet, nor anything else: the same bytes again.
+            except ConflictError:
+                return None
+            else:
+                return info.etag
 
 
 def _decoded(key: str, data: bytes) -> TableState:
