@@ -21,11 +21,11 @@ def remove(table: Table, ids: Ids, url: Url = None, as_json: AsJson = False) -> 
 
     async def work(db: Database) -> None:
         repository = db.repository(table)
-        for id in ids:
-            deleted = await repository.delete(id)
+        for each in ids:
+            deleted = await repository.delete(each)
             if as_json:
-                emit({"id": id, "deleted": deleted}, as_json=True)
+                emit({"id": each, "deleted": deleted}, as_json=True)
             else:
-                say(f"{'deleted' if deleted else 'missing'}  {id}")
+                say(f"{'deleted' if deleted else 'missing'}  {each}")
 
     with_database(url, work)
