@@ -1,0 +1,147 @@
+"""
+The order of a run: for each case, rounds; in each round every competitor once, a different one first each time.
+
+Competitors of one setting stay open over its cases: an idle process costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from .case import Case, Measurement
+from .contestant import Contestant, Failed, start_seconds
+from .place import Place
+from .systems import System
+
+Say = Callable[[str], None]
+
+
+class Plan(NamedTuple):
+    """How much is measured. `seconds`: the length of one competitor's turn, where the number of calls is not fixed."""
+
+    rounds: int
+    seconds: float
+    poured: int
+
+
+class Entrant(NamedTuple):
+    """A competitor and the Python that has it."""
+
+    system: System
+    python: Path
+
+
+def measure(
+    cases: Sequence[Case], entrants: Sequence[Entrant], place: Place, plan: Plan, log: Path, say: Say
+) -> Iterator[Measurement]:
+    """Run cases of one setting at its place, a round at a time."""
+    fresh = [case for case in cases if case.metric in ("start", "memory")]
+    with ExitStack() as stack:
+        open_ones: list[Contestant] = []
+        for entrant in entrants if len(fresh) < len(cases) else ():
+            contestant = Contestant(entrant.system, entrant.python, place, log)
+            try:
+                open_ones.append(stack.enter_context(contestant))
+            except Failed as failure:
+                say(f"{entrant.system.name} is left out: it {failure}")
+        for case in cases:
+            if case not in fresh:
+                say(case.title)
+                yield from _timed(case, open_ones, plan, say)
+    for case in fresh:
+        say(case.title)
+        yield from _fresh(case, entrants, place, plan, log, say)
+
+
+def turns(count: int, round_number: int) -> list[int]:
+    """Who goes when: everybody once, beginning one further each round."""
+    first = round_number % count if count else 0
+    return [*range(first, count), *range(first)]
+
+
+def calls_for(seconds: float, seconds_per_call: float, concurrency: int) -> int:
+    """Calls that fill a turn: at least two for each that is in flight, and no more than 50,000."""
+    return max(2 * concurrency, min(50_000, int(seconds / max(seconds_per_call, 1e-7))))
+
+
+def _timed(case: Case, contestants: Sequence[Contestant], plan: Plan, say: Say) -> Iterator[Measurement]:
+    """Rounds of a case over open clients. The first, unmeasured turn tells how many calls fill a turn."""
+    lanes: list[tuple[Contestant, str, int]] = []
+    for contestant in contestants:
+        for verb in case.verbs:
+            if verb in contestant.verbs:
+                try:
+                    lanes.append((contestant, verb, _warm(case, contestant, verb, plan)))
+                except Failed as failure:
+                    say(f"  {contestant.label} is left out of {verb}: {failure}")
+    start = 1_000_000
+    for number in range(plan.rounds):
+        for at in turns(len(lanes), number):
+            contestant, verb, count = lanes[at]
+            try:
+                measured = contestant.run(verb, count, case.concurrency, start)
+            except Failed as failure:
+                say(f"  {contestant.label} failed in round {number}: {failure}")
+                continue
+            start += count
+            cpu, wall = measured["cpu"] / count, measured["wall"] / count
+            yield Measurement(
+                case.name, contestant.system.name, verb, number, count, cpu, wall, int(measured["memory"])
+            )
+
+
+def _warm(case: Case, contestant: Contestant, verb: str, plan: Plan) -> int:
+    """Open the connections and take a first measure; the number of calls of a turn."""
+    first = case.counted or 2 * case.concurrency
+    for _ in range(1 if case.counted else 2):
+        measured = contestant.run(verb, first, case.concurrency, 0 if verb != "create" else 900_000)
+    return case.counted or calls_for(plan.seconds, measured["wall"] / first, case.concurrency)
+
+
+def _fresh(
+    case: Case, entrants: Sequence[Entrant], place: Place, plan: Plan, log: Path, say: Say
+) -> Iterator[Measurement]:
+    """Rounds of a case that wants a new process each time."""
+    able = list(entrants)
+    rounds = plan.rounds if case.metric == "start" else min(plan.rounds, 3)
+    for number in range(rounds):
+        for at in turns(len(able), number):
+            entrant = able[at]
+            name = entrant.system.name
+            try:
+                if case.metric == "memory":
+                    yield _poured(case, entrant, place, plan, number, log)
+                else:
+                    seconds = start_seconds(_command(case, entrant, place), place)
+                    yield Measurement(case.name, name, case.verbs[0], number, 1, start=seconds)
+            except Failed as failure:
+                say(f"  {name} is left out of {case.name}: {failure}")
+                able = [other for other in able if other is not entrant]
+                break
+
+
+def _command(case: Case, entrant: Entrant, place: Place) -> list[str | Path]:
+    if case.name == "import":
+        return [entrant.python, "-c", f"import {entrant.system.imports}, time; print(time.monotonic())"]
+    return [entrant.python, "-m", "benchmarks.cold", entrant.system.name, json.dumps(place)]
+
+
+def _poured(case: Case, entrant: Entrant, place: Place, plan: Plan, number: int, log: Path) -> Measurement:
+    with Contestant(entrant.system, entrant.python, place, log) as contestant:
+        if "insert" not in contestant.verbs:
+            raise Failed("has no insert")
+        start = 5_000_000 + number * plan.poured
+        measured = contestant.run("pour", plan.poured, case.concurrency, start)
+    count = plan.poured
+    cpu, wall = measured["cpu"] / count, measured["wall"] / count
+    return Measurement(case.name, entrant.system.name, "pour", number, count, cpu, wall, int(measured["memory"]))
+
+
+def to_stderr(line: str) -> None:
+    """Where progress goes: results are on stdout."""
+    print(line, file=sys.stderr, flush=True)
