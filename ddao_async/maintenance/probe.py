@@ -84,6 +84,7 @@ async def ensure_probed(store: ObjectStore) -> Capabilities:
 
 async def probe_again(store: ObjectStore) -> Findings:
     """Probe whatever is recorded, and let the new findings replace the old (`doctor`)."""
+    tell(store, Capabilities())  # what it learned before would keep it from asking again
     findings = await probe(store)
     kept = await record(store, findings.probe, replace=True)
     tell(store, combined(declared(store), kept))

@@ -1,0 +1,181 @@
+"""The doctor: what it says of healthy and unhealthy stores, step by step."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from lax_store import LaxStore
+
+from ddao_async.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    ConnectionTimeoutError,
+    InvalidCredentialsError,
+)
+from ddao_async.maintenance.doctor import Health, Step, diagnose
+from ddao_async.storage.capability import learned
+from ddao_async.storage.memory import MemoryAdapter
+from ddao_async.storage.protocol import Capabilities, ObjectInfo
+
+LOOKS = ["connection", "credentials", "bucket", "clock", "write", "read", "list", "delete"]
+PROMISES = ["conditional put", "conditional delete", "list order"]
+
+
+async def examined(store: Any, **options: Any) -> dict[str, Step]:
+    return {step.name: step async for step in diagnose(store, **options)}
+
+
+def document(id: str, table: str = "users", **members: Any) -> bytes:
+    times = {"created_at": "2026-11-22T10:17:41Z", "updated_at": "2026-11-22T10:17:41Z"}
+    return json.dumps({"id": id, "table_name": table, "fields": {}, **times, **members}).encode()
+
+
+async def test_a_healthy_store_is_all_ok_in_order() -> None:
+    steps = await examined(MemoryAdapter())
+
+    assert list(steps) == LOOKS + PROMISES
+    assert {step.health for step in steps.values()} == {Health.OK}
+
+
+async def test_leaves_nothing_but_the_record() -> None:
+    store = LaxStore()
+    await examined(store)
+
+    assert [info.key async for info in store.memory.list()] == ["_ddao.json"]
+
+
+async def test_says_what_is_not_enforced_and_what_follows() -> None:
+    """On a server like rclone or MinIO each broken promise is named, with its consequence, and recorded."""
+    store = LaxStore("create", "replace", "delete", by_directory=True)
+    steps = await examined(store)
+
+    assert [steps[name].health for name in PROMISES] == [Health.NOTE] * 3
+    assert "If-None-Match: * on an existing key: done" in steps["conditional put"].detail
+    assert "transactions and leases are refused" in steps["conditional put"].hint
+    assert "DELETE If-Match with a wrong etag: deleted" in steps["conditional delete"].detail
+    assert "vacuum" in steps["conditional delete"].hint
+    assert "n/a, n-b" in steps["list order"].detail
+    assert await learned(store) == Capabilities(False, False, False)
+
+
+async def test_looks_anew_at_what_was_recorded() -> None:
+    """A server that was upgraded is believed after the doctor has seen it."""
+    memory = MemoryAdapter()
+    await examined(LaxStore("delete", memory=memory))
+    await examined(LaxStore(memory=memory))
+
+    assert (await learned(LaxStore(memory=memory))).conditional_delete is True
+
+
+@pytest.mark.parametrize(
+    ("error", "failed", "before"),
+    [
+        (ConnectionTimeoutError("No answer.", hint="Check the endpoint."), "connection", []),
+        (InvalidCredentialsError("Unknown key.", hint="Check AWS_ACCESS_KEY_ID."), "credentials", ["connection"]),
+        (BucketNotFoundError("No bucket.", hint="Create it."), "bucket", ["connection", "credentials"]),
+    ],
+)
+async def test_names_the_step_that_failed(error: Exception, failed: str, before: list[str]) -> None:
+    """The first request tells which of connection, credentials and bucket is wrong; what cannot work is skipped."""
+
+    class Broken(MemoryAdapter):
+        async def check(self) -> None:
+            raise error
+
+    steps = await examined(Broken())
+
+    assert list(steps) == [*before, failed, "objects"]
+    assert steps[failed].health is Health.FAILED
+    assert steps[failed].hint == error.hint  # type: ignore[attr-defined]
+    assert steps["objects"].health is Health.SKIPPED
+
+
+async def test_read_only_credentials_still_get_their_tables_examined() -> None:
+    class ReadOnly(LaxStore):
+        async def put(self, key: str, data: bytes, **options: Any) -> ObjectInfo:
+            raise AccessDeniedError("Access denied.", operation="put", key=key, hint="Grant s3:PutObject.")
+
+    store = ReadOnly()
+    await store.memory.put("tables/users/objects/ann.json", document("ann", revision="r1"))
+    steps = await examined(store)
+
+    assert (steps["write"].health, steps["write"].hint) == (Health.FAILED, "Grant s3:PutObject.")
+    assert steps["conditions"].health is Health.SKIPPED
+    assert steps["table users"].health is Health.OK
+
+
+@pytest.mark.parametrize(("skew", "said"), [(300.0, "300 s ahead of"), (-90.0, "90 s behind")])
+async def test_notes_a_clock_that_is_wrong(skew: float, said: str) -> None:
+    at = time.time()
+    steps = await examined(MemoryAdapter(clock=lambda: at), now=lambda: at + skew)
+
+    assert steps["clock"].health is Health.NOTE
+    assert said in steps["clock"].detail
+
+
+async def test_a_store_that_forgets_what_it_took() -> None:
+    """Lists and reads are compared with what was written, not believed."""
+
+    class Forgetful(LaxStore):
+        async def put(self, key: str, data: bytes, **options: Any) -> ObjectInfo:
+            return await super().put(key, b"something else", **options)
+
+    steps = await examined(Forgetful())
+
+    assert steps["read"].health is Health.FAILED
+
+
+@pytest.fixture
+async def table() -> MemoryAdapter:
+    store = MemoryAdapter()
+    await store.put("tables/users/objects/ann.json", document("ann", revision="r1"))
+    return store
+
+
+async def test_a_table_in_order(table: MemoryAdapter) -> None:
+    state = {"nonce": "n", "transactions": True, "indexes": {"age": {"state": "complete", "build": "b"}}}
+    await table.put("tables/users/_state.json", json.dumps(state).encode())
+    step = (await examined(table))["table users"]
+
+    assert (step.health, step.detail) == (Health.OK, "1 document; indexes: age complete.")
+
+
+async def test_documents_of_another_tool_are_counted(table: MemoryAdapter) -> None:
+    await table.put("tables/users/objects/bob.json", document("bob"))
+    step = (await examined(table))["table users"]
+
+    assert step.health is Health.NOTE
+    assert "2 documents; 1 without revision" in step.detail
+    assert "reindex users" in step.hint
+
+
+async def test_an_index_that_searches_cannot_use_yet(table: MemoryAdapter) -> None:
+    """Half built ones and declared ones that nobody built are both named."""
+    state = {"nonce": "n", "transactions": True, "indexes": {"age": {"state": "building", "build": "b"}}}
+    fields = {"age": {"Index": True}, "email": {"Unique": True}, "name": {"Index": False, "Unique": False}}
+    await table.put("tables/users/_state.json", json.dumps(state).encode())
+    await table.put("tables/users/_metadata.json", json.dumps({"table_name": "users", "fields": fields}).encode())
+    step = (await examined(table))["table users"]
+
+    assert step.health is Health.NOTE
+    assert "searches on age, email scan" in step.hint
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b'{"id":"bob"', document("rob"), b"\xff"])
+async def test_objects_that_are_no_documents_fail(table: MemoryAdapter, body: bytes) -> None:
+    await table.put("tables/users/objects/bob.json", body)
+    step = (await examined(table))["table users"]
+
+    assert step.health is Health.FAILED
+    assert "tables/users/objects/bob.json" in step.detail
+
+
+async def test_reads_a_sample_of_a_large_table(table: MemoryAdapter) -> None:
+    for n in range(20):
+        await table.put(f"tables/users/objects/{n}.json", document(str(n), revision="r"))
+    step = (await examined(table, sample=10))["table users"]
+
+    assert "10 documents read, there are more" in step.detail
