@@ -1,4 +1,4 @@
-"""The main job on real input: the airports of PyPI's `airportsdata`, through the command line into a database and back."""
+"""The main job on real input: PyPI's airports, through the command line into a database and back."""
 
 from __future__ import annotations
 
