@@ -119,8 +119,8 @@ def settings_from_url(url: str, environ: Mapping[str, str], **options: Any) -> S
 
     Args:
         url: `s3://bucket/prefix?...`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://:memory:`, `memory://`.
-        environ: The environment; AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and AWS_PROFILE
-            fill what neither URL nor options say.
+        environ: The environment; AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL fill what
+            neither URL nor options say. (AWS_PROFILE is read by the credential chain.)
         options: Fields of the scheme's settings; they override the URL's parameters. None means not given.
 
     Raises:
@@ -172,8 +172,6 @@ def s3_settings(environ: Mapping[str, str], **values: Any) -> S3Settings:
         region = named or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         if region:
             values["region"] = region
-    if "profile" not in values and environ.get("AWS_PROFILE"):
-        values["profile"] = environ["AWS_PROFILE"]
     settings = _convert(S3Settings, values, hidden={"bucket", "prefix"})
     if settings.kms_key_id is not None and settings.sse != "aws:kms":
         raise ConfigurationError("kms_key_id is given without sse=aws:kms.", hint="Add sse=aws:kms, or drop it.")

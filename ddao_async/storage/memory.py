@@ -1,7 +1,8 @@
 """
 MemoryAdapter: a bucket in a dict, and the reference semantics of `storage.protocol`.
 
-Etags are the MD5 of the bytes, as on S3: equal bytes give equal etags, so code that lets bytes come back is caught here.
+Etags are the MD5 of the bytes, as on S3: equal bytes give equal etags, so code that lets bytes come back is
+caught here.
 """
 
 from __future__ import annotations

@@ -57,6 +57,13 @@ class ListPage(msgspec.Struct, frozen=True):
     prefixes: list[str] = msgspec.field(default_factory=list[str])
 
 
+class BatchResult(msgspec.Struct, frozen=True):
+    """How many items of a batch succeeded, and why each of the others failed, by key."""
+
+    succeeded: int = 0
+    failed: dict[str, Exception] = msgspec.field(default_factory=dict[str, Exception])
+
+
 class Capabilities(msgspec.Struct, frozen=True):
     """
     What a store enforces. None: not known (never probed), to be treated as False by whoever relies on it.

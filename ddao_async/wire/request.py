@@ -36,7 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `if_none_match` is an etag, or `*` on a put. Etags are bare; a lane quotes them. `range` is (start, stop), stop
     exclusive or None. `is_create`: a put that must not be repeated when its answer is lost; it goes out on a
     connection that is new or was idle for less than a second. `bare_etag`: send `if_match` without quotes, for servers
-    (Ceph) that compare the header as it is.
+    (Ceph) that compare the header as it is. `attempt` counts from 1 within one call.
 
     `keys` are those of a delete_objects; `source` is the whole key that a copy reads; `upload_id`, `part_number` and
     `parts` (number and etag of each, in order) belong to multipart uploads.
@@ -56,6 +56,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     max_keys: int = 1000
     continuation_token: str | None = None
     is_create: bool = False
+    attempt: int = 1
     bare_etag: bool = False
     keys: list[str] | None = None
     source: str = ""
@@ -85,9 +86,10 @@ class Response(msgspec.Struct, kw_only=True):
     """
     One S3 answer, parsed. An answer with status 300 or more (304 apart) has `code` and `message` of its error body.
 
-    `date` is the server's clock at the answer, epoch seconds, where it told. `retry_after` in seconds. `size` is that of
-    the whole object, also of a ranged get. `region` is the bucket's, where the server names it. An answer 200 whose body
-    is an error (copy, complete_upload) comes with `code`, like any other error.
+    `date` is the server's clock at the answer, epoch seconds, where it told; a lane may leave it out where it would say
+    the same as the last one. `retry_after` in seconds. `size` is that of the whole object, also of a ranged get.
+    `region` is the bucket's, where the server names it. An answer 200 whose body is an error (copy, complete_upload)
+    comes with `code`, like any other error.
     """
 
     status: int

@@ -1,0 +1,367 @@
+"""
+The second lane: pooled aiobotocore clients. Serves whatever the wire lane does not: multipart control, copy, presigned
+URLs, proxies, unusual signers. The only file that imports aiobotocore (300 ms): import it when first needed.
+
+    session ──┬── client (up to 32 connections)     requests go to the least busy client;
+              ├── client                            a new one is made when all are full
+              └── client for creating PUTs: it keeps connections for less than a second (protocol, "Lost responses")
+
+Neither botocore nor aiohttp repeats a request here: a hidden repetition would meet its own first attempt.
+"""
+
+# aiobotocore and botocore ship no types: what comes from them is of unknown type here, and here only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+from botocore import exceptions as boto
+from botocore.credentials import ReadOnlyCredentials
+from botocore.parsers import ResponseParserError
+
+from ..config import Credentials, S3Settings
+from ..errors import ConfigurationError, DDAOError, InvalidCredentialsError, StoreError, ValidationError
+from ..wire.endpoint import Endpoint, has_checksum
+from ..wire.request import Request, Response, Unanswered, Unsent
+from .translation import answer_of, call_for, refusal_of
+
+CONNECTIONS_PER_CLIENT = 32
+CREATE_IDLE_SECONDS = 0.9
+CHUNK_BYTES = 1 << 18
+NO_CREDENTIALS_HINT = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile (profile=NAME), or give the container or "
+    "instance a role."
+)
+
+CredentialSource = Callable[[], Awaitable[Credentials]]
+
+
+class Chain:
+    """
+    A source of credentials: those of an aiobotocore session, which looks in the environment, the shared files, SSO,
+    container and instance roles, and refreshes what expires. Call it before each signature; never keep a copy.
+    """
+
+    def __init__(self, session: AioSession) -> None:
+        self._session = session
+
+    async def __call__(self) -> Credentials:
+        """
+        Credentials that are good now.
+
+        Raises:
+            InvalidCredentialsError: The chain found none, or could not refresh them.
+            ConfigurationError: The profile does not exist.
+        """
+        try:
+            found: Any = await self._session.get_credentials()
+            if found is None:
+                raise InvalidCredentialsError("No credentials were found.", hint=NO_CREDENTIALS_HINT)
+            frozen = await found.get_frozen_credentials()
+        except boto.BotoCoreError as exc:
+            raise _failure(exc) from exc
+        expiry = getattr(found, "_expiry_time", None)
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token, expiry.timestamp() if expiry else None)
+
+
+class _Sourced(AioCredentials):
+    """Credentials that botocore signs with, taken from a source each time."""
+
+    def __init__(self, source: CredentialSource) -> None:
+        super().__init__("sourced", "sourced")
+        self._source = source
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        now = await self._source()
+        return ReadOnlyCredentials(now.access_key, now.secret_key, now.token)
+
+
+class _SourcedSession(AioSession):
+    """A session whose credentials come from a source instead of the chain."""
+
+    def __init__(self, source: CredentialSource) -> None:
+        super().__init__()
+        self._source = source
+
+    async def get_credentials(self) -> AioCredentials:
+        return _Sourced(self._source)
+
+
+class _Transport(AIOHTTPSession):
+    """aiobotocore's HTTP, without aiohttp's own repetition of PUT, GET and DELETE on a connection that was closed."""
+
+    async def _get_session(self, proxy_url: str | None) -> aiohttp.ClientSession:
+        session: Any = await super()._get_session(proxy_url)
+        session._retry_connection = False
+        return session
+
+
+def chain_session(session: Any, settings: S3Settings, credentials: CredentialSource | None) -> AioSession:
+    """
+    The session that everything else comes from.
+
+    Args:
+        session: None, an aiobotocore session, or an `aioboto3.Session` (which holds one).
+        credentials: Stand in for the chain.
+    """
+    if session is not None:
+        return getattr(session, "_session", session)
+    if credentials is not None:
+        return _SourcedSession(credentials)
+    try:
+        found = AioSession(profile=settings.profile)
+        found.get_scoped_config()
+    except boto.ProfileNotFound as exc:
+        raise ConfigurationError(
+            f"There is no profile {settings.profile!r}.", hint="Check ~/.aws/config, AWS_PROFILE and profile=."
+        ) from exc
+    return found
+
+
+def profile_region(session: AioSession) -> str | None:
+    """The region of the session's profile, if it names one."""
+    region: Any = session.get_config_variable("region")
+    return str(region) if region else None
+
+
+class BotocoreLane:
+    """
+    One way to reach a bucket: at most `settings.max_connections` requests at once over a few clients of one session.
+    Made and closed in one event loop. Clients are made when first needed (about 100 ms for the first, off the loop).
+
+    Args:
+        settings: The bucket, and how to talk to it.
+        endpoint: Where it is.
+        session: As `chain_session` returns it.
+    """
+
+    def __init__(self, settings: S3Settings, endpoint: Endpoint, session: AioSession) -> None:
+        self._settings = settings
+        self._endpoint = endpoint
+        self._session = session
+        self._has_checksum = has_checksum(settings, endpoint)
+        self._slots = asyncio.Semaphore(settings.max_connections)
+        self._making = asyncio.Lock()
+        self._clients: list[_Client] = []
+        self._creator: _Client | None = None
+        self._closing = AsyncExitStack()
+
+    async def send(self, request: Request, deadline: float) -> Response:
+        """Make one attempt; `wire.request.Lane` says how it can end."""
+        body = await self._begin(request, deadline, streamed=False)
+        return body.response
+
+    async def open(self, request: Request, deadline: float) -> _Body:
+        """Make one attempt at a get, up to the head of its answer. The body holds a connection until it is closed."""
+        return await self._begin(request, deadline, streamed=True)
+
+    async def presign(self, method: str, key: str, expires_in: int) -> str:
+        """A URL that allows one method on one key until it expires; made here, without a request."""
+        name = {"GET": "get_object", "PUT": "put_object", "HEAD": "head_object", "DELETE": "delete_object"}[method]
+        client = await self._client(is_create=False)
+        try:
+            return await client.boto.generate_presigned_url(
+                name, Params={"Bucket": self._settings.bucket, "Key": key}, ExpiresIn=expires_in
+            )
+        except boto.BotoCoreError as exc:
+            raise _failure(exc) from exc
+
+    async def close(self) -> None:
+        """Close every client. Safe to call twice."""
+        self._clients.clear()
+        self._creator = None
+        await self._closing.aclose()
+
+    async def _begin(self, request: Request, deadline: float, *, streamed: bool) -> _Body:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise Unsent("no free connection", timed_out=True) from None
+        body: _Body | None = None
+        try:
+            body = await self._exchange(request, deadline, streamed=streamed)
+            return body
+        finally:
+            if body is None or body.is_over:
+                self._slots.release()
+
+    async def _exchange(self, request: Request, deadline: float, *, streamed: bool) -> _Body:
+        client = None
+        try:
+            async with asyncio.timeout_at(deadline):
+                client = await self._client(is_create=request.is_create)
+                client.in_flight += 1
+                location = None if self._endpoint.region == "us-east-1" else self._endpoint.region
+                name, parameters = call_for(request, self._settings, checksum=self._has_checksum, location=location)
+                parsed: dict[str, Any] = await getattr(client.boto, name)(**parameters)
+                stream = parsed.get("Body")
+                if streamed:
+                    response = answer_of(request.operation, parsed)
+                    return _Body(response, stream, self._settings.read_timeout, self._slots)
+                data: bytes = b"" if stream is None else await stream.read()
+                return _Body(answer_of(request.operation, parsed, data), None, 0.0, self._slots)
+        except boto.ClientError as exc:
+            return _Body(refusal_of(dict(exc.response)), None, 0.0, self._slots)
+        except TimeoutError:
+            if client is None:
+                raise Unsent("the credentials or the client took too long", timed_out=True) from None
+            raise Unanswered("no answer in time", timed_out=True) from None
+        except (boto.BotoCoreError, aiohttp.ClientError, OSError, UnicodeEncodeError) as exc:
+            raise _failure(exc) from exc
+        finally:
+            if client is not None:
+                client.in_flight -= 1
+
+    async def _client(self, *, is_create: bool) -> _Client:
+        """The least busy client; a new one where all are full."""
+        if is_create:
+            if self._creator is None:
+                async with self._making:
+                    if self._creator is None:
+                        limit = self._settings.max_connections
+                        self._creator = await self._make(limit, keepalive=CREATE_IDLE_SECONDS)
+            return self._creator
+        limit = min(CONNECTIONS_PER_CLIENT, self._settings.max_connections)
+        least = min(self._clients, key=_load, default=None)
+        if least is None or least.in_flight >= limit:
+            async with self._making:
+                least = min(self._clients, key=_load, default=None)
+                if least is None or least.in_flight >= limit:
+                    least = await self._make(limit)
+                    self._clients.append(least)
+        return least
+
+    async def _make(self, limit: int, keepalive: float = 30.0) -> _Client:
+        settings = self._settings
+        await asyncio.to_thread(_load_models, self._session)
+        config = AioConfig(
+            connector_args={"keepalive_timeout": keepalive},
+            http_session_cls=_Transport,
+            signature_version="s3v4",
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            max_pool_connections=limit,
+            s3={"addressing_style": "virtual" if self._endpoint.is_virtual else "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        context: Any = self._session.create_client(
+            "s3", region_name=self._endpoint.region, endpoint_url=self._endpoint.url, config=config
+        )
+        client: Any = await self._closing.enter_async_context(context)
+        client.meta.events.register("before-call.s3.DeleteObjects", _with_content_md5)
+        return _Client(client)
+
+
+class _Client:
+    """One aiobotocore client, and how many requests it is busy with."""
+
+    __slots__ = ("boto", "in_flight")
+
+    def __init__(self, client: Any) -> None:
+        self.boto = client
+        self.in_flight = 0
+
+
+def _load(client: _Client) -> int:
+    return client.in_flight
+
+
+class _Body:
+    """An answer whose body may still be arriving (`wire.request.Body`); holds a slot of the lane until it is over."""
+
+    def __init__(self, response: Response, stream: Any, read_timeout: float, slots: asyncio.Semaphore) -> None:
+        self.response = response
+        self.is_over = stream is None
+        self._stream = stream
+        self._read_timeout = read_timeout
+        self._slots = slots
+
+    async def read(self) -> bytes:
+        """The next bytes; empty at the end."""
+        if self._stream is None:
+            return b""
+        try:
+            async with asyncio.timeout(self._read_timeout):
+                chunk: bytes = await self._stream.read(CHUNK_BYTES)
+        except TimeoutError:
+            raise Unanswered("the body stopped coming", timed_out=True) from None
+        except (boto.BotoCoreError, aiohttp.ClientError, OSError) as exc:
+            raise Unanswered(f"the body was cut short: {type(exc).__name__}") from exc
+        if not chunk:
+            self._end()
+        return chunk
+
+    async def close(self) -> None:
+        """Drop the connection if the body was not read to its end. Safe to call twice."""
+        if self._stream is not None:
+            self._stream.close()
+            self._end()
+
+    def _end(self) -> None:
+        self._stream = None
+        if not self.is_over:
+            self.is_over = True
+            self._slots.release()
+
+
+def _load_models(session: AioSession) -> None:
+    """Read the files that making a client needs (tens of milliseconds), so that a thread can do it."""
+    loader: Any = session.get_component("data_loader")
+    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        loader.load_data(name)
+    for kind in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model("s3", kind)
+
+
+def _with_content_md5(params: dict[str, Any], **_: object) -> None:
+    """Older MinIO and others want Content-MD5 on DeleteObjects, where botocore would send a crc32."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = b64encode(digest).decode("ascii")
+    params["context"].get("checksum", {}).pop("request_algorithm", None)
+
+
+def _failure(exc: BaseException) -> Exception:
+    """What went wrong below, in the words of the lanes. When in doubt, the request was sent."""
+    cause = getattr(exc, "kwargs", {}).get("error")
+    said = f"{type(cause or exc).__name__}: {cause or exc}"
+    match exc:
+        case boto.ConnectTimeoutError():
+            return Unsent(said, timed_out=True)
+        case boto.SSLError() | boto.ProxyConnectionError():
+            return Unsent(said)
+        case boto.EndpointConnectionError() if isinstance(cause, (aiohttp.ClientConnectorError, socket.gaierror)):
+            return Unsent(said)
+        case boto.ReadTimeoutError():
+            return Unanswered(said, timed_out=True)
+        case boto.HTTPClientError() | ResponseParserError() | aiohttp.ClientError() | OSError():
+            return Unanswered(said, stale_connection=isinstance(cause, aiohttp.ServerDisconnectedError))
+        case boto.NoCredentialsError() | boto.PartialCredentialsError() | boto.CredentialRetrievalError():
+            return InvalidCredentialsError(f"No usable credentials: {exc}.", hint=NO_CREDENTIALS_HINT)
+        case boto.ProfileNotFound():
+            return ConfigurationError(f"{exc}.", hint="Check ~/.aws/config, AWS_PROFILE and profile=.")
+        case boto.ParamValidationError() | UnicodeEncodeError():
+            return ValidationError(f"The request cannot be sent: {exc}.", hint="Nothing was written.")
+        case _:
+            return _other_failure(exc)
+
+
+def _other_failure(exc: BaseException) -> DDAOError:
+    named = type(exc).__name__
+    if any(word in named for word in ("Credential", "Token", "SSO", "MetadataRetrieval", "Login")):
+        return InvalidCredentialsError(f"No usable credentials: {exc}.", hint=NO_CREDENTIALS_HINT)
+    return StoreError(f"The request could not be made: {named}: {exc}.", hint="Check the options of the connection.")

@@ -1,0 +1,71 @@
+"""
+The habits of one server that answers teach, found out once and remembered while the adapter lives:
+
+* does it enforce If-Match on DELETE, or ignore it and delete (MinIO, rclone)?
+* does it compare If-Match as it is, with the quotes (Ceph)? Then etags go out bare;
+* does it take DeleteObjects with Content-MD5? Otherwise keys are deleted one by one.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from ..errors import ConflictError, NotFoundError, StoreError, UnsupportedError
+from ..model.keys import PROBES_PREFIX
+from ..wire.request import Request
+from .exchange import Exchange
+
+NO_ETAG = "0" * 32
+NOT_SERVED = (400, 405, 411, 501)
+"""Statuses of servers that know a request and refuse to serve it."""
+
+
+class Habits:
+    """
+    What is known of one server.
+
+    Attributes:
+        bare_etags: If-Match goes out without quotes. None: not known.
+        takes_delete_objects: False once it was refused.
+    """
+
+    def __init__(self) -> None:
+        self.bare_etags: bool | None = None
+        self.takes_delete_objects = True
+
+    async def enforces_conditional_delete(self, exchange: Exchange, prefix: str) -> bool:
+        """Find out on an object made for it: a DELETE under a wrong etag must leave it. Up to four requests."""
+        key = f"{prefix}{PROBES_PREFIX}{secrets.token_hex(8)}/delete"
+        await exchange.send(Request(operation="put", key=key, body=b"probe"))
+        try:
+            await exchange.send(Request(operation="delete", key=key, if_match=NO_ETAG))
+        except ConflictError:
+            enforces = await _exists(exchange, key)
+        except (UnsupportedError, StoreError) as exc:
+            if isinstance(exc, StoreError) and exc.status not in NOT_SERVED:
+                raise
+            enforces = False
+        else:
+            return False
+        await exchange.send(Request(operation="delete", key=key))
+        return enforces
+
+    async def wants_bare_etag(self, exchange: Exchange, request: Request) -> bool:
+        """
+        After a 412: is the condition true, so that only the quotes can have failed it? One HEAD, until it is known.
+        """
+        if self.bare_etags is not None or request.bare_etag or exchange.lanes.endpoint.is_aws:
+            return False
+        try:
+            head = await exchange.send(Request(operation="head", key=request.key))
+        except NotFoundError:
+            return False
+        return head.etag == request.if_match
+
+
+async def _exists(exchange: Exchange, key: str) -> bool:
+    try:
+        await exchange.send(Request(operation="head", key=key))
+    except NotFoundError:
+        return False
+    return True

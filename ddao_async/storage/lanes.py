@@ -1,0 +1,195 @@
+"""
+Which lane serves a request: the wire lane what it can, the aiobotocore lane the rest, or all by one of them as asked.
+
+    transport=auto          hot: wire, unless something unusual is configured     full: aiobotocore, made when needed
+    transport=wire          hot: wire                                             full: none
+    transport=aiobotocore   hot and full: aiobotocore
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..config import Credentials, S3Settings
+from ..errors import UnsupportedError
+from ..wire.endpoint import Endpoint, endpoint_for
+from ..wire.request import Body, Request, Response, StreamingLane, Unanswered, Unsent
+from .clock import ServerClock
+
+if TYPE_CHECKING:
+    from .botocore import BotocoreLane
+
+log = logging.getLogger("ddao_async")
+
+CredentialSource = Callable[[], Awaitable[Credentials]]
+
+
+class Lanes:
+    """
+    The lanes of one open adapter, in its event loop.
+
+    Attributes:
+        hot: Serves get, put, head, delete and list.
+        clock: The server's time; the wire lane signs with it.
+        endpoint: Where the requests go.
+    """
+
+    def __init__(
+        self,
+        settings: S3Settings,
+        endpoint: Endpoint,
+        clock: ServerClock,
+        session: Any,
+        credentials: CredentialSource | None,
+    ) -> None:
+        self.clock = clock
+        self.endpoint = endpoint
+        self._settings = settings
+        self._session = session
+        self._credentials = credentials
+        self._full: BotocoreLane | None = None
+        self._making = asyncio.Lock()
+        self.hot: StreamingLane
+
+    async def open(self) -> None:
+        """Make the hot lane."""
+        self.hot = self._watched(await self._boto(), "aiobotocore")
+
+    async def full(self) -> BotocoreLane:
+        """
+        The aiobotocore lane, made when first needed.
+
+        Raises:
+            UnsupportedError: transport=wire forbids it.
+        """
+        if self._settings.transport == "wire":
+            raise UnsupportedError("The wire lane cannot do this.", hint="Use transport=auto.")
+        return await self._boto()
+
+    async def full_lane(self) -> StreamingLane:
+        """The same, with its requests logged where that is asked for."""
+        return self._watched(await self.full(), "aiobotocore")
+
+    async def bulk_lane(self) -> StreamingLane:
+        """The lane for DeleteObjects."""
+        return await self.full_lane()
+
+    async def close(self) -> None:
+        """Close the lanes that were made."""
+        if self._full is not None:
+            await self._full.close()
+            self._full = None
+
+    async def _boto(self) -> BotocoreLane:
+        async with self._making:
+            if self._full is None:
+                module = await botocore_module()
+                session = module.chain_session(self._session, self._settings, self._credentials)
+                self._full = module.BotocoreLane(self._settings, self.endpoint, session)
+            return cast("BotocoreLane", self._full)
+
+    def _watched(self, lane: StreamingLane, name: str) -> StreamingLane:
+        return LoggedLane(lane, name) if self._settings.verbose else lane
+
+
+async def botocore_module() -> Any:
+    """Import aiobotocore (300 ms the first time) without holding up the event loop."""
+    return await asyncio.to_thread(importlib.import_module, f"{__package__}.botocore")
+
+
+async def open_lanes(
+    settings: S3Settings,
+    environ: Mapping[str, str],
+    *,
+    session: Any,
+    credentials: CredentialSource | None,
+    clock: ServerClock,
+) -> Lanes:
+    """
+    Resolve what the settings leave open (the profile's region), then make the hot lane. No request is sent.
+
+    Args:
+        environ: The environment, for the credential chain's files.
+    """
+    region = settings.region
+    if region is None and (session is not None or credentials is None) and _has_profile(settings, environ, session):
+        module = await botocore_module()
+        region = module.profile_region(module.chain_session(session, settings, credentials))
+    lanes = Lanes(settings, endpoint_for(settings, region=region), clock, session, credentials)
+    await lanes.open()
+    return lanes
+
+
+def _has_profile(settings: S3Settings, environ: Mapping[str, str], session: Any) -> bool:
+    """Is there a configuration that may name a region?"""
+    if session is not None or settings.profile or environ.get("AWS_PROFILE"):
+        return True
+    return Path(environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser().exists()
+
+
+class LoggedLane:
+    """
+    A lane that logs each request: lane, operation, key, status, bytes, milliseconds, attempt. Never a header, a body
+    or a query, so never a secret.
+    """
+
+    def __init__(self, lane: StreamingLane, name: str) -> None:
+        self._lane = lane
+        self._name = name
+        self.learn = getattr(lane, "learn", None)
+
+    async def send(self, request: Request, deadline: float) -> Response:
+        """Make one attempt, and log what it came to."""
+        started = time.perf_counter()
+        try:
+            response = await self._lane.send(request, deadline)
+        except (Unsent, Unanswered) as failure:
+            self._log(request, started, type(failure).__name__.lower(), 0, str(failure))
+            raise
+        self._log(request, started, str(response.status), len(response.body or request.body), response.code or "")
+        return response
+
+    async def open(self, request: Request, deadline: float) -> Body:
+        """Make one attempt at a streamed get, and log its head."""
+        started = time.perf_counter()
+        try:
+            body = await self._lane.open(request, deadline)
+        except (Unsent, Unanswered) as failure:
+            self._log(request, started, type(failure).__name__.lower(), 0, str(failure))
+            raise
+        self._log(request, started, str(body.response.status), body.response.size, body.response.code or "")
+        return body
+
+    async def close(self) -> None:
+        """Close the lane."""
+        await self._lane.close()
+
+    def _log(self, request: Request, started: float, status: str, size: int, note: str) -> None:
+        milliseconds = (time.perf_counter() - started) * 1000
+        key = request.key or request.prefix
+        log.info(
+            "%s %s %r %s %d bytes %.1f ms attempt %d%s",
+            self._name,
+            request.operation,
+            key,
+            status,
+            size,
+            milliseconds,
+            request.attempt,
+            f" {note}" if note else "",
+            extra={
+                "ddao_lane": self._name,
+                "ddao_operation": request.operation,
+                "ddao_key": key,
+                "ddao_status": status,
+                "ddao_bytes": size,
+                "ddao_ms": milliseconds,
+                "ddao_attempt": request.attempt,
+            },
+        )

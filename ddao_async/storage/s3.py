@@ -1,0 +1,460 @@
+"""
+S3Adapter: an `ObjectStore` over a bucket. Conditions become headers here and answers values; `exchange` repeats what
+may be repeated, `faults` knows what refusals mean, `lanes` how requests travel.
+
+The four small primitives make their first attempt in their own frame: under them there is nothing but the lane.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # None where there is none, after a fork too
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any, Self
+
+from msgspec.structs import replace
+
+from ..config import Credentials, S3Settings, s3_settings, settings_from_url
+from ..errors import BucketNotFoundError, ClosedError, ConfigurationError, DDAOError, UnsupportedError, ValidationError
+from ..wire.endpoint import endpoint_for
+from ..wire.request import Request, Response, Unanswered, Unsent
+from ..wire.retry import Verdict, verdict_of
+from . import batch, multipart, stream
+from .bulk import MAX_KEYS, BulkDelete
+from .clock import ServerClock
+from .exchange import CLOSED_HINT, Exchange
+from .habit import Habits
+from .lanes import CredentialSource, open_lanes
+from .listing import MAX_PAGE, pages
+from .protocol import BatchResult, Capabilities, ListPage, ObjectInfo, StoredObject
+from .rule import check_conditions, check_key, check_range, lowered
+from .source import Source, parts_of
+
+MAX_PRESIGN_SECONDS = 7 * 86_400
+SURELY_SHORT = 255
+"""A key of at most this many characters has at most 1,020 bytes."""
+
+
+class S3Adapter:
+    """
+    A bucket, or the part of it below a prefix. Open while inside `async with`, in one event loop; it may be opened
+    again, in another one too.
+
+    Args:
+        bucket: Its name.
+        prefix: Put before every key.
+        session: An aiobotocore session or an `aioboto3.Session` to take credentials from.
+        credentials: `Credentials`, or an async function that returns fresh ones, instead of the credential chain.
+        clock: This machine's clock, epoch seconds.
+        options: Fields of `config.S3Settings`.
+
+    Raises:
+        ConfigurationError: An option is unknown or malformed.
+    """
+
+    grace = 900.0
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        session: Any = None,
+        credentials: Credentials | CredentialSource | None = None,
+        clock: Callable[[], float] = time.time,
+        **options: Any,
+    ) -> None:
+        if session is not None and credentials is not None:
+            raise ConfigurationError("session and credentials were both given.", hint="Give one of them.")
+        self.settings: S3Settings = s3_settings(os.environ, bucket=bucket, prefix=prefix, **options)
+        self.capabilities = Capabilities()
+        self.clock = ServerClock(clock)
+        self.deadline = self.settings.deadline
+        self._prefix = self.settings.prefix
+        self._session = session
+        self._credentials = _source(credentials)
+        self._exchange: Exchange | None = None
+        self._entered = 0
+        self._counts: Counter[str] = Counter()
+        self._habits = Habits()
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """
+        An adapter for a connection string `s3://bucket/prefix?...`; options override its parameters.
+
+        Raises:
+            ConfigurationError: As `config.settings_from_url`.
+        """
+        components = {name: options.pop(name) for name in ("session", "credentials", "clock") if name in options}
+        settings = settings_from_url(url, os.environ, **options)
+        if not isinstance(settings, S3Settings):
+            raise ConfigurationError("This is no connection string of S3.", hint="Use s3://bucket/prefix.")
+        values = {name: getattr(settings, name) for name in settings.__struct_fields__}
+        values["prefix"] = "/" + settings.prefix  # one leading slash is cut
+        return cls(**values, **components)
+
+    @property
+    def address(self) -> str:
+        """Endpoint and bucket: what is known of the server is kept under this name."""
+        return f"{endpoint_for(self.settings).url}/{self.settings.bucket}"
+
+    def __repr__(self) -> str:
+        return f"S3Adapter({self.address!r}, prefix={self._prefix!r})"
+
+    async def __aenter__(self) -> Self:
+        exchange = self._exchange
+        if exchange is not None and exchange.pid == os.getpid() and not exchange.loop.is_closed():
+            exchange.require_here()
+            self._entered += 1
+            return self
+        lanes = await open_lanes(
+            self.settings, os.environ, session=self._session, credentials=self._credentials, clock=self.clock
+        )
+        self._exchange = Exchange(self.settings, lanes.endpoint, lanes, self._counts)
+        self._entered = 1
+        if self.settings.create_bucket:
+            try:
+                await self.check()
+            except BaseException:
+                await self.close()
+                raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._entered -= 1
+        if self._entered <= 0:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close every connection. Safe to call twice; the adapter may be opened again."""
+        exchange, self._exchange, self._entered = self._exchange, None, 0
+        if exchange is not None and exchange.pid == os.getpid() and not exchange.loop.is_closed():
+            exchange.require_here()
+            await exchange.close()
+
+    async def check(self) -> None:
+        """
+        Ask for the bucket, and create it if it is missing and `create_bucket` is set.
+
+        Raises:
+            BucketNotFoundError, AccessDeniedError, InvalidCredentialsError, ConnectionTimeoutError,
+            StoreUnavailableError: As the server says; each with what to do.
+        """
+        exchange = self._here()
+        try:
+            await exchange.send(Request(operation="head_bucket"))
+        except BucketNotFoundError:
+            if not self.settings.create_bucket:
+                raise
+            try:
+                await exchange.send(Request(operation="create_bucket"), await exchange.lanes.full_lane())
+            except DDAOError as exc:
+                if getattr(exc, "code", None) != "BucketAlreadyOwnedByYou":
+                    raise
+
+    def stats(self) -> dict[str, int]:
+        """How many requests were sent, by operation; every attempt counts."""
+        return dict(self._counts)
+
+    def learn(self, capabilities: Capabilities) -> None:
+        """Take what a probe found out about the server."""
+        self.capabilities = capabilities
+
+    def _here(self) -> Exchange:
+        """The open exchange, or the reason why there is none for this caller."""
+        exchange = self._exchange
+        if exchange is None:
+            raise ClosedError(f"{self!r} is closed.", hint=CLOSED_HINT)
+        exchange.require_here()
+        return exchange
+
+    def _elsewhere(self) -> DDAOError:
+        try:
+            self._here()
+        except ClosedError as exc:
+            return exc
+        return ClosedError(f"{self!r} is closed.", hint=CLOSED_HINT)
+
+    # ---- primitives
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        if_none_match: bool = False,
+        if_match: str | None = None,
+        metadata: dict[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> ObjectInfo:
+        """Store bytes under a key; conditions and outcomes as `storage.protocol` says."""
+        if if_match is not None:
+            check_conditions(if_none_match, if_match)
+        if not key or len(key) > SURELY_SHORT:
+            check_key(key)
+        exchange = self._exchange
+        if exchange is None or exchange.loop is not _get_running_loop():
+            raise self._elsewhere()
+        request = Request(
+            operation="put",
+            key=self._prefix + key,
+            body=data if type(data) is bytes else bytes(data),
+            if_match=if_match,
+            if_none_match="*" if if_none_match else None,
+            metadata=metadata,
+            content_type=content_type,
+            is_create=if_none_match,
+            bare_etag=bool(self._habits.bare_etags),
+        )
+        lane = exchange.lanes.hot
+        deadline = exchange.loop.time() + exchange.deadline
+        exchange.counts["put"] += 1
+        try:
+            response = await lane.send(request, deadline)
+        except (Unsent, Unanswered) as failure:
+            response = await exchange.again(lane, request, failure, deadline)
+        if response.status != 200 or response.code is not None:
+            response = await self._settled(exchange, request, response, deadline)
+        if response.date is not None:
+            exchange.note(response)
+        if if_match is not None and self._habits.bare_etags is None:
+            self._habits.bare_etags = request.bare_etag
+        return ObjectInfo(key, len(request.body), response.etag, None, lowered(metadata), content_type)
+
+    async def get(
+        self, key: str, *, if_none_match: str | None = None, range: tuple[int, int | None] | None = None
+    ) -> StoredObject | None:
+        """The object; None if its etag is `if_none_match`. `range` is (start, stop), stop exclusive or None."""
+        if range is not None:
+            check_range(range)
+        if not key or len(key) > SURELY_SHORT:
+            check_key(key)
+        exchange = self._exchange
+        if exchange is None or exchange.loop is not _get_running_loop():
+            raise self._elsewhere()
+        request = Request(operation="get", key=self._prefix + key, if_none_match=if_none_match, range=range)
+        lane = exchange.lanes.hot
+        deadline = exchange.loop.time() + exchange.deadline
+        exchange.counts["get"] += 1
+        try:
+            response = await lane.send(request, deadline)
+        except (Unsent, Unanswered) as failure:
+            response = await exchange.again(lane, request, failure, deadline)
+        if response.status != 200 or response.code is not None:
+            if response.status == 416:
+                return StoredObject(b"", await self.head(key))  # a range that begins after the end
+            response = await self._settled(exchange, request, response, deadline)
+            if response.status == 304:
+                return None
+        if response.date is not None:
+            exchange.note(response)
+        body = response.body
+        if range is not None and response.status == 200:
+            body = _cut(body, range, response.size)
+        info = ObjectInfo(
+            key, response.size, response.etag, response.last_modified, response.metadata or {}, response.content_type
+        )
+        return StoredObject(body, info)
+
+    async def head(self, key: str) -> ObjectInfo:
+        """What the store tells of an object."""
+        if not key or len(key) > SURELY_SHORT:
+            check_key(key)
+        exchange = self._exchange
+        if exchange is None or exchange.loop is not _get_running_loop():
+            raise self._elsewhere()
+        request = Request(operation="head", key=self._prefix + key)
+        lane = exchange.lanes.hot
+        deadline = exchange.loop.time() + exchange.deadline
+        exchange.counts["head"] += 1
+        try:
+            response = await lane.send(request, deadline)
+        except (Unsent, Unanswered) as failure:
+            response = await exchange.again(lane, request, failure, deadline)
+        if response.status != 200:
+            response = await self._settled(exchange, request, response, deadline)
+        if response.date is not None:
+            exchange.note(response)
+        return ObjectInfo(
+            key, response.size, response.etag, response.last_modified, response.metadata or {}, response.content_type
+        )
+
+    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+        """
+        Remove a key; a missing one is no error unless `if_match` is given.
+
+        Raises:
+            UnsupportedError: The server would ignore `if_match` and delete anyway.
+        """
+        if not key or len(key) > SURELY_SHORT:
+            check_key(key)
+        exchange = self._exchange
+        if exchange is None or exchange.loop is not _get_running_loop():
+            raise self._elsewhere()
+        if if_match is not None and not self.capabilities.conditional_delete:
+            await self._require_conditional_delete(exchange)
+        request = Request(
+            operation="delete", key=self._prefix + key, if_match=if_match, bare_etag=bool(self._habits.bare_etags)
+        )
+        lane = exchange.lanes.hot
+        deadline = exchange.loop.time() + exchange.deadline
+        exchange.counts["delete"] += 1
+        try:
+            response = await lane.send(request, deadline)
+        except (Unsent, Unanswered) as failure:
+            response = await exchange.again(lane, request, failure, deadline)
+        if response.status != 204:
+            await self._settled(exchange, request, response, deadline)
+
+    async def list(
+        self, prefix: str = "", *, start_after: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[ObjectInfo]:
+        """Objects whose key has the prefix, in the server's order, those after `start_after` only."""
+        if limit is not None and limit <= 0:
+            return
+        size = min(limit or MAX_PAGE, MAX_PAGE)
+        found = self.list_pages(prefix, page_size=size, start_after=start_after)
+        async with aclosing(found):  # type: ignore[type-var]
+            async for page in found:
+                for info in page.objects:
+                    yield info
+                    if limit is not None:
+                        limit -= 1
+                        if limit == 0:
+                            return
+
+    def list_pages(
+        self,
+        prefix: str = "",
+        *,
+        page_size: int = MAX_PAGE,
+        delimiter: str | None = None,
+        start_after: str | None = None,
+    ) -> AsyncGenerator[ListPage, None]:
+        """The same in pages; with a delimiter, keys that hold it after the prefix are rolled up into `prefixes`."""
+        exchange = self._here()
+        return pages(exchange, self._prefix, prefix, page_size=page_size, delimiter=delimiter, start_after=start_after)
+
+    # ---- many and large objects
+
+    put_many = batch.put_many
+    get_many = batch.get_many
+
+    async def delete_many(
+        self, keys: Iterable[str] | AsyncIterable[str], *, concurrency: int = MAX_KEYS
+    ) -> BatchResult:
+        """As `batch.delete_many`, up to a thousand keys in one request where the server takes that."""
+        return await BulkDelete(self, self._here(), self._habits, self._prefix).run(keys, concurrency)
+
+    def open(self, key: str) -> AbstractAsyncContextManager[batch.ObjectStream]:
+        """Read an object in chunks as they come: `async with store.open(key) as stream: async for chunk in stream`."""
+        check_key(key)
+        return stream.opened(self._here(), key, Request(operation="get", key=self._prefix + key))
+
+    async def upload(
+        self,
+        key: str,
+        source: Source,
+        *,
+        part_size: int = 8 << 20,
+        concurrency: int = 4,
+        metadata: dict[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> ObjectInfo:
+        """
+        Store what a file path, a file object or an iterator of bytes holds, in parts if it is larger than one. At most
+        `concurrency` parts are in memory. Nothing is left behind if it fails or is cancelled.
+
+        Raises:
+            ValidationError: A part under 5 MiB, more than 10,000 parts, or a source that yields no bytes.
+            OSError: The file cannot be read.
+        """
+        check_key(key)
+        if part_size < multipart.MIN_PART_BYTES or concurrency < 1:
+            raise ValidationError("Parts have 5 MiB at least, concurrency is 1 at least.", hint="Leave them out.")
+        exchange = self._here()
+        parts = parts_of(source, part_size)
+        async with aclosing(parts):
+            first = await anext(parts)
+            if len(first) < part_size:
+                return await self.put(key, first, metadata=metadata, content_type=content_type)
+            request = Request(
+                operation="create_upload", key=self._prefix + key, metadata=metadata, content_type=content_type
+            )
+            etag, size = await multipart.Upload(exchange, request, concurrency).run(first, parts)
+        return ObjectInfo(key, size, etag, None, lowered(metadata), content_type)
+
+    async def copy(self, source: str, target: str) -> ObjectInfo:
+        """
+        Copy an object of up to 5 GiB within the bucket, with its metadata and content type; the bytes stay there.
+
+        Raises:
+            NotFoundError: The source is missing.
+        """
+        check_key(source)
+        check_key(target)
+        exchange = self._here()
+        lane = await exchange.lanes.full_lane()
+        request = Request(operation="copy", key=self._prefix + target, source=self._prefix + source)
+        await exchange.send(request, lane)
+        return await self.head(target)
+
+    async def presign(self, method: str, key: str, *, expires_in: int = 3600) -> str:
+        """
+        A URL that lets its holder GET, PUT, HEAD or DELETE one key for some seconds (a week at most).
+
+        Raises:
+            ValidationError: Another method, or a time that S3 does not allow.
+        """
+        check_key(key)
+        if method not in ("GET", "PUT", "HEAD", "DELETE") or not 1 <= expires_in <= MAX_PRESIGN_SECONDS:
+            raise ValidationError("presign takes GET, PUT, HEAD or DELETE and 1 to 604800 seconds.", hint="Change it.")
+        lane = await self._here().lanes.full()
+        return await lane.presign(method, self._prefix + key, expires_in)
+
+    # ---- what is rare
+
+    async def _settled(self, exchange: Exchange, request: Request, response: Response, deadline: float) -> Response:
+        """Go on after a first answer that is not plainly 200: a success of another kind, a repetition, or an error."""
+        if verdict_of(response) is Verdict.DONE:
+            return response
+        if response.status == 404 and request.operation == "delete" and request.if_match is None:
+            return response
+        refused = response.status == 412 and request.if_match is not None
+        if refused and await self._habits.wants_bare_etag(exchange, request):
+            answer = await exchange.send(replace(request, bare_etag=True))
+            self._habits.bare_etags = True
+            return answer
+        return await exchange.again(exchange.lanes.hot, request, response, deadline)
+
+    async def _require_conditional_delete(self, exchange: Exchange) -> None:
+        if self.capabilities.conditional_delete is None:
+            enforced = await self._habits.enforces_conditional_delete(exchange, self._prefix)
+            self.capabilities = replace(self.capabilities, conditional_delete=enforced)
+        if not self.capabilities.conditional_delete:
+            raise UnsupportedError(
+                "This server ignores If-Match on DELETE and would delete whatever is there. Nothing was deleted.",
+                hint="Put a body that means 'deleted' with if_match instead, or delete without a condition.",
+            )
+
+
+def _source(credentials: Credentials | CredentialSource | None) -> CredentialSource | None:
+    if not isinstance(credentials, Credentials):
+        return credentials
+    fixed = credentials
+
+    async def source() -> Credentials:
+        return fixed
+
+    return source
+
+
+def _cut(body: bytes, range: tuple[int, int | None], size: int) -> bytes:
+    """The bytes of a range out of an answer 200: some servers send just the range, others the whole object."""
+    start, stop = range
+    wanted = (size if stop is None else min(stop, size)) - start
+    return body if len(body) <= wanted else body[start:stop]
