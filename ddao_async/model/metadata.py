@@ -156,7 +156,8 @@ def format_schema(tables: Mapping[str, bytes], order: Mapping[str, Table], store
 
 
 def _entry(table: Table, fields: Json, old: Mapping[str, Any] | None) -> Json:
-    before = [name for name in (old or {}).get("FieldOrder") or [] if name in fields]
+    listed: list[str] = (old or {}).get("FieldOrder") or []
+    before = [name for name in listed if name in fields]
     names = ["id", *(column.name for column in table.columns)]
     return {
         "PrimaryKey": "id",
