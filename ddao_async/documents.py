@@ -167,9 +167,8 @@ class Documents:
         Returns:
             True if it is new.
         """
-        fields = fields_for(None)
         while True:
-            existing = await self._insert(id, fields)
+            existing = await self._insert(id, fields_for(None))
             if isinstance(existing, Document):
                 return True
             try:
