@@ -78,13 +78,20 @@ async def _is_back(engine: Engine, table: TableLayout, index: str) -> bool:
 
 
 async def remove_entries(
-    engine: Engine, table: TableLayout, index: str, *, concurrency: int = CONCURRENCY, before: float | None = None
+    engine: Engine,
+    table: TableLayout,
+    index: str,
+    *,
+    concurrency: int = CONCURRENCY,
+    before: float | None = None,
+    dry_run: bool = False,
 ) -> int:
     """
     Delete what is left of an index that the table has not, and stop as soon as it has it again.
 
     Args:
         before: Only what was last modified before this server time (epoch seconds).
+        dry_run: Count only.
 
     Returns:
         How many entries and claims were deleted.
@@ -95,7 +102,7 @@ async def remove_entries(
         nonlocal removed
         if before is not None and (info.last_modified is None or info.last_modified.timestamp() >= before):
             return
-        removed += await _removed(engine, table, index, info)
+        removed += dry_run or await _removed(engine, table, index, info)
 
     for prefix in (index_prefix(table.name, index), unique_prefix(table.name, index)):
         await for_each(engine.store.list(prefix), one, concurrency=concurrency)

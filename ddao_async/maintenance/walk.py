@@ -50,9 +50,14 @@ async def for_each(items: AsyncIterator[T], work: Callable[[T], Awaitable[None]]
 
 async def tables_of(engine: Engine) -> list[str]:
     """Names of all tables that have anything in the bucket."""
+    return await names_under(engine, TABLES_PREFIX)
+
+
+async def names_under(engine: Engine, prefix: str) -> list[str]:
+    """What stands between this prefix and the next slash."""
     names: list[str] = []
-    async for page in engine.store.list_pages(TABLES_PREFIX, delimiter="/"):
-        names += [prefix.removeprefix(TABLES_PREFIX).rstrip("/") for prefix in page.prefixes]
+    async for page in engine.store.list_pages(prefix, delimiter="/"):
+        names += [found.removeprefix(prefix).rstrip("/") for found in page.prefixes]
     return names
 
 

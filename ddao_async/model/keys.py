@@ -106,6 +106,21 @@ def object_id(table: str, key: str) -> str | None:
     return None
 
 
+def document_of(key: str) -> tuple[str, str] | None:
+    """Table and id in the key of a document; None if the key is not of that form."""
+    parts = key.split("/", 2)
+    found = object_id(parts[1], key) if len(parts) == 3 and parts[0] == "tables" else None
+    return None if found is None else (parts[1], found)
+
+
+def indexes_prefix(table: str) -> str:
+    return f"tables/{table}/_indexes/"
+
+
+def uniques_prefix(table: str) -> str:
+    return f"tables/{table}/_uniques/"
+
+
 def index_prefix(table: str, column: str) -> str:
     return f"tables/{table}/_indexes/{column}/"
 
