@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ..model.query import Operator, Predicate
 from ..model.schema import Table as TableDeclaration
+from ..transfer.literal import literal
 from .option import AsJson, Table, Url
 from .output import emit, note
 from .predicate import Term, parse_term
 
-if TYPE_CHECKING:
-    from ..model.query import Condition
+_OPERATORS: dict[str, Operator] = {"=": "==", ">=": ">=", ">": ">", "<=": "<=", "<": "<"}
 
 Terms = Annotated[
     list[str] | None,
@@ -50,7 +51,7 @@ def find(
 
     async def work(db: Database) -> None:
         declared = await db.table(table)
-        query = db.repository(table).find(*[_condition(declared, term) for term in parsed])
+        query = db.repository(table).find(*[_predicate(declared, term) for term in parsed])
         if order is not None:
             query = query.order_by(order)
         if limit is not None:
@@ -66,22 +67,7 @@ def find(
     with_database(url, work)
 
 
-def _condition(table: TableDeclaration, term: Term) -> Condition:
-    from ..model.query import field
-    from ..transfer.literal import literal
-
-    value: Any = literal(table.type_of(term.field) or "text", term.value)
-    subject = field(term.field)
-    match term.operator:
-        case ">=":
-            return subject >= value
-        case ">":
-            return subject > value
-        case "<=":
-            return subject <= value
-        case "<":
-            return subject < value
-        case "^=":
-            return subject.startswith(term.value)
-        case _:
-            return subject == value
+def _predicate(table: TableDeclaration, term: Term) -> Predicate:
+    if term.operator == "^=":
+        return Predicate(term.field, "startswith", (term.value,))
+    return Predicate(term.field, _OPERATORS[term.operator], (literal(table.type_of(term.field) or "text", term.value),))
