@@ -212,6 +212,8 @@ async def all_of(calls: Sequence[Awaitable[T]]) -> list[T]:
     Raises:
         The first error, in the order of the calls.
     """
+    if not calls:
+        return []
     if len(calls) == 1:
         return [await calls[0]]
     results = await asyncio.gather(*calls, return_exceptions=True)

@@ -146,7 +146,7 @@ class Documents:
         owned = Owned()
         held = known or await settled(self.engine, self.table, id)
         while True:
-            held = self._expected(id, held, version, known)
+            held = expected(self.table, id, held, version, known)
             document = visible(held.document)
             fields = change(held.document)
             if fields is None:
@@ -197,7 +197,7 @@ class Documents:
         while True:
             if version is None and (held is None or held.document.absent):
                 return False
-            held = self._expected(id, held, version, known)
+            held = expected(self.table, id, held, version, known)
             match await erase(self.engine, self.table, held, is_plain=is_plain):
                 case Deleted(is_certain):
                     if not is_certain and version is not None:
@@ -233,21 +233,29 @@ class Documents:
             return False
         return not copy.state.transactions and True not in copy.indexes.values()
 
-    def _expected(self, id: str, held: Versioned | None, version: str | None, known: Versioned | None) -> Versioned:
-        """What is held, if there is a document in it, and of the version asked for."""
-        if held is None or held.document.absent:
-            if version is None:
-                raise NotFoundError(
-                    f"There is no document {id!r} in table {self.table.name!r}.", hint="Check the id, or insert it."
-                )
-            raise ConflictError(
-                f"Document {id!r} of table {self.table.name!r} is gone.", hint="Read again, then decide again."
+
+def expected(
+    table: TableLayout, id: str, held: Versioned | None, version: str | None, known: Versioned | None
+) -> Versioned:
+    """
+    What is held, if there is a document in it, and of the version asked for.
+
+    Args:
+        version: Only this one; None: any.
+        known: What was read as that version, if anything: a document of the same revision is the same.
+
+    Raises:
+        NotFoundError: There is none; with `version` that is a ConflictError, as is another version.
+    """
+    if held is None or held.document.absent:
+        if version is None:
+            raise NotFoundError(
+                f"There is no document {id!r} in table {table.name!r}.", hint="Check the id, or insert it."
             )
-        if version is None or held.version == version:
-            return held
-        revision = held.document.revision
-        if known is not None and known.version == version and revision and known.document.revision == revision:
-            return held
-        raise ConflictError(
-            f"Document {id!r} of table {self.table.name!r} changed.", hint="Read it again, then decide again."
-        )
+        raise ConflictError(f"Document {id!r} of table {table.name!r} is gone.", hint="Read again, then decide again.")
+    if version is None or held.version == version:
+        return held
+    revision = held.document.revision
+    if known is not None and known.version == version and revision and known.document.revision == revision:
+        return held
+    raise ConflictError(f"Document {id!r} of table {table.name!r} changed.", hint="Read it again, then decide again.")

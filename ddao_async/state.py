@@ -147,12 +147,12 @@ class TableStates:
                 held = await self._create(table)
             return held
 
-    async def any(self, table: TableLayout) -> Copy:
+    async def any(self, table: TableLayout, *, create: bool = True) -> Copy:
         """A copy of any age, for what needs no young one: how the table deletes, whose entries a dead body has."""
         held = self._copies.get(table.name)
         if held is not None and held.state is not None:
             return held
-        return await self.copy(table)
+        return await self.copy(table, create=create)
 
     def forget(self, table: str) -> None:
         """The next use fetches a new copy."""

@@ -42,7 +42,14 @@ class Deleted(msgspec.Struct, frozen=True):
 
 
 async def write(
-    engine: Engine, table: TableLayout, id: str, held: Versioned | None, fields: bytes, owned: Owned
+    engine: Engine,
+    table: TableLayout,
+    id: str,
+    held: Versioned | None,
+    fields: bytes,
+    owned: Owned,
+    *,
+    renew: bool = False,
 ) -> Stored | Refused:
     """
     Make one attempt to put a document over what its key holds.
@@ -51,6 +58,7 @@ async def write(
         held: What the key holds, without an intent; None: it is missing. May be `absent`.
         fields: The new fields, as JSON.
         owned: Claims of earlier attempts of this operation; those of this one are added.
+        renew: It is a new document, with new times, even where `held` shows one.
 
     Raises:
         UniqueViolationError: Nothing was written.
@@ -58,12 +66,12 @@ async def write(
     """
     attempt = await begin(engine, table)
     revision = engine.nonce()
-    document = successor(held, table=table.name, id=id, fields=fields, revision=revision, now=engine.timestamp())
+    document = successor(
+        held, table=table.name, id=id, fields=fields, revision=revision, now=engine.timestamp(), renew=renew
+    )
     placed = Placed(document, held, [])
     if attempt.copy.indexes:
         placed = await place(engine, attempt, document, held, owned)
-    elif document.tags:
-        placed = Placed(msgspec.structs.replace(document, tags={}), held, [])
     outcome = await _put(engine, attempt, placed) if placed.is_current else REFUSED
     before = visible(held.document) if held else None
     if outcome.etag is not None:

@@ -100,10 +100,10 @@ def intended(document: Document) -> Document | None:
 
 
 def successor(
-    held: Versioned | None, *, table: str, id: str, fields: bytes, revision: str, now: str, renew: bool = False
+    held: Versioned | None, *, table: str, id: str, fields: bytes, revision: str | None, now: str, renew: bool = False
 ) -> Document:
     """
-    The document that a write puts over `held` (None: the key is missing), with the tags of the one before.
+    The document that a write puts over `held` (None: the key is missing), without tags: they come with its entries.
 
     Args:
         renew: It is a new document even if `held` shows one: a transaction deleted that before.
@@ -117,7 +117,6 @@ def successor(
         updated_at=now,
         revision=revision,
         past=chain(held)[:MAX_PAST],
-        tags=held.document.tags if held is not None and not held.document.absent else {},
         fence=held.document.fence if held is not None else None,
     )
 
