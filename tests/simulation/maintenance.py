@@ -15,10 +15,13 @@ class Maintenance:
         self.is_there = False
 
     async def build(self, actor: Any, column: str) -> None:
-        return None
+        add_indexes = self._build.module("maintenance.build").add_indexes
+        concurrency = actor.world.rng.choice((1, 2))
+        await add_indexes(actor.engine, actor.layout, [actor.indexes[column]], concurrency=concurrency)
 
     async def drop(self, actor: Any, column: str) -> None:
-        return None
+        drop_index = self._build.module("maintenance.drop").drop_index
+        await drop_index(actor.engine, actor.layout, column, concurrency=actor.world.rng.choice((1, 2)))
 
     async def vacuum(self, actor: Any) -> None:
         return None

@@ -76,7 +76,7 @@ def _misfortune(world: World, name: str, scenario: Scenario) -> Misfortune:
         minutes = rng.choice(((0.5, 2, 5), (0.5, 2, 14, 17), (0.5, 2, 10, 17, 30, 1500), (2, 10, 40, 1500)))
         plan.leap = Leap(rng.choice((0.02, 0.05, 0.15)), tuple(m * MINUTE for m in minutes))
         plan.hold = rng.choice((0.0, 0.02, 0.1))
-        plan.late = rng.choice((0.0, 0.0, 0.05))
+        plan.late = rng.choice((0.0, 0.02, 0.1))
     else:
         plan.leap = Leap(rng.choice((0.0, 0.02)), (0.5, 3.0, 11.0))
     return plan

@@ -52,10 +52,15 @@ def find(doc: str) -> Step:
 
 
 def add(doc: str, n: int) -> Step:
-    return lambda a: a.update(doc, lambda d: {"n": d["n"] + n})
+    return lambda a: a.update(doc, lambda d: {"n": d.get("n", 0) + n})
+
+
+def upsert(doc: str, **fields: Any) -> Step:
+    return lambda a: a.upsert(doc, **fields)
 
 
 def put(doc: str, **fields: Any) -> Step:
+    """Change these fields."""
     return lambda a: a.update(doc, lambda d: fields)
 
 
@@ -157,7 +162,11 @@ def updating(w: Setup) -> list[Program]:
         known = await a.read("a")
         await a.update("a", lambda d: {"n": d["n"] + 3}, known=known)
 
-    third = w.rng.choice((find("a"), add("b", 7)))
+    async def stale_delete(a: Actor) -> None:
+        known = await a.read("a")
+        await a.delete("a", known=known)
+
+    third = w.rng.choice((find("a"), add("b", 7), stale_delete))
     return [program(move("a", "b", 1)), program(add("a", 1), add("a", -1)), program(stale, third)]
 
 
@@ -289,6 +298,31 @@ def index(w: Setup) -> list[Program]:
         return lambda a: a.update(doc, lambda d: {"x": "2" if d["x"] == "1" else "1"})
 
     return [program(one(), one()), program(one(), one()), program(look("x", "1"), look("x", "2"))]
+
+
+def mixed(w: Setup) -> list[Program]:
+    """Everything at once, on few documents with an indexed and a unique column."""
+    w.document("a", n=0, x="1", u="p"), w.document("b", n=0, x="2", u="q"), w.missing("k")
+    r = w.rng
+
+    def one() -> Step:
+        doc, x, u, kind = r.choice("abk"), r.choice("12"), r.choice("pqr"), r.randrange(12)
+        return [
+            insert(doc, n=1, x=x, u=u),
+            upsert(doc, n=2, x=x, u=u),
+            put(doc, x=x),
+            put(doc, u=u),
+            add(doc, 1),
+            delete(doc),
+            find(doc),
+            look("x", x),
+            look("u", u),
+            tx(["a", "b"], nothing),
+            tx(["a", doc], lambda s: {i: {"n": 5, "u": u if i == doc else "p"} for i in ("a", doc)}),
+            tx(["a", "k"], lambda s: {"a": {"x": x}, "k": None if s["k"] else {"n": 3, "x": x, "u": u}}),
+        ][kind]
+
+    return [program(one(), one(), one()) for _ in range(3)]
 
 
 # Indexes that come and go, vacuum
@@ -426,6 +460,7 @@ SCENARIOS = {
     "unique": Scenario(unique, "u"),
     "takeover": Scenario(takeover, "u"),
     "index": Scenario(index, "x"),
+    "mixed": Scenario(mixed, "xu"),
     "build": Scenario(build_beside, "x", timed=True),
     "build_lost": Scenario(lost_beside, "x", timed=True),
     "build_unique": Scenario(build_unique, "u", timed=True),

@@ -402,11 +402,13 @@ class World:
         rng, plan, testing = self.rng, self.misfortune, self.build.testing
         age = self.loop.now - attempt.began
         is_read = attempt.operation in ("get", "head", "list")
-        if age > client.store.deadline and rng.random() < 0.3:
-            lost = self.build.errors.ConnectionTimeoutError(f"{attempt.key} slept") if is_read else None
-            return (testing.Failed(lost), "failed") if lost else (testing.Lost(), "lost")
-        if not is_read and age > client.store.deadline + client.store.grace:
-            return testing.Lost(), "lost"
+        is_dead = age > client.store.deadline + client.store.grace
+        if is_dead or (age > client.store.deadline and rng.random() < 0.3):
+            # Nobody waits for the answer any more; a signature this old is refused.
+            if is_read:
+                asleep = self.build.errors.ConnectionTimeoutError(f"No answer about {attempt.key}.")
+                return testing.Failed(asleep), "failed"
+            return testing.Lost(applied=not is_dead and rng.random() < 0.5), "lost"
         if plan.busy and rng.random() < plan.busy:
             conditional = attempt.if_none_match or attempt.if_match is not None
             return testing.Refused(409 if conditional and rng.random() < 0.5 else 503), "refused"

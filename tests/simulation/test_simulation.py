@@ -1,0 +1,42 @@
+"""
+The engine under seeded schedules: crashes, lost answers, twins, stalls, leaps of the clock (protocol.md, section 9).
+
+A failure names the scenario and the seed; `python -m tests.simulation --scenario NAME --seed N --trace` shows it again,
+request by request. More schedules by hand: `python -m tests.simulation --hours 2`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from .build import Build
+from .run import run
+from .scenario import SCENARIOS
+
+BUILD = Build()
+SCHEDULES = 500
+CHUNKS = 2
+"""So that two workers share the longest scenario."""
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_no_schedule_breaks_an_invariant(name: str, chunk: int):
+    for seed in range(chunk * SCHEDULES, (chunk + 1) * SCHEDULES):
+        try:
+            run(BUILD, name, seed)
+        except Exception as error:
+            again = f"python -m tests.simulation --scenario {name} --seed {seed} --trace"
+            raise AssertionError(f"{error}\nSee it again: {again}") from error
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_seed_is_a_run(name: str, capsys: pytest.CaptureFixture[str]):
+    """Every request, fault and instant is the seed's: a failure can be had again."""
+    traces = []
+    for _ in range(2):
+        run(BUILD, name, 17, trace=True)
+        traces.append(capsys.readouterr().out)
+
+    assert traces[0] == traces[1]
+    assert traces[0]
