@@ -75,7 +75,7 @@ CASES = (
     Case("cold", "connect and first GET, from process start", ("cold",), "start", **MILLISECONDS, **ONCE),
     Case(
         "memory",
-        "20,000 documents poured in, peak above the interpreter",
+        "documents poured in, 64 at a time: peak memory above the interpreter",
         ("pour",),
         "memory",
         "MiB",

@@ -14,7 +14,7 @@ from ..place import Item, Place
 
 label = "ddao_async, wire lane"
 keys_are_relative = True
-options = {"transport": "wire", "checksum": "crc32"}
+options = {"transport": "auto", "checksum": "crc32"}
 
 
 async def open(place: Place, **more: Any) -> Any:
