@@ -145,10 +145,12 @@ def encode_value(type: str | None, value: object) -> str:
 
 def encode_values(types: Sequence[str | None], values: Sequence[object]) -> str:
     """The values of an index over several columns as one part; sorts as the tuple of the values does."""
-    if len(values) == 1:
-        return encode_value(types[0], values[0])
-    pairs = zip(types, values, strict=True)
-    return _shortened("0".join(encode_comparable(comparable(column_type, value)) for column_type, value in pairs))
+    return encode_comparables([comparable(kind, value) for kind, value in zip(types, values, strict=True)])
+
+
+def encode_comparables(values: Sequence[Comparable]) -> str:
+    """The same of values that are comparables already."""
+    return _shortened("0".join(map(encode_comparable, values)))
 
 
 def encode_comparable(value: Comparable) -> str:
@@ -278,10 +280,20 @@ class KeyRange(msgspec.Struct, frozen=True):
 
 def equal_range(types: Sequence[str | None], values: Sequence[object]) -> KeyRange:
     """Where the entries lie whose leading columns have these values (all columns of the index, or fewer)."""
-    encoded = encode_values(types, values)
+    return range_of([comparable(kind, value) for kind, value in zip(types, values, strict=True)])
+
+
+def range_of(values: Sequence[Comparable]) -> KeyRange:
+    """The same of values that are comparables already."""
+    encoded = encode_comparables(values)
     if is_shortened(encoded):
         return KeyRange(encoded[:MAX_SYMBOLS], encoded[:MAX_SYMBOLS] + END)
     return KeyRange(encoded, encoded + "1")
+
+
+def leading(values: Sequence[Comparable]) -> str:
+    """What every entry begins with whose leading columns have these values and another column follows."""
+    return "".join(encode_comparable(value) + "0" for value in values)
 
 
 def bounded_range(
@@ -294,7 +306,7 @@ def bounded_range(
         kind: The kind of the bounds; without a bound the range ends where the kind does.
         lower: Comparable and whether it is inside; None for no bound.
         upper: The same from above.
-        lead: The encoded leading columns of an index over several, with `0` at its end.
+        lead: The encoded leading columns of an index over several, as `leading` makes it.
     """
     start = lead + _KINDS[kind]
     stop = start + END
