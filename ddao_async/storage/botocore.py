@@ -20,11 +20,12 @@ import socket
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.credentials import AioCredentials
+from aiobotocore.credentials import AioCredentials, AioRefreshableCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import exceptions as boto
@@ -74,6 +75,15 @@ class Chain:
             raise _failure(exc) from exc
         expiry = getattr(found, "_expiry_time", None)
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token, expiry.timestamp() if expiry else None)
+
+    async def refresh(self) -> None:
+        """Look again: the server says that what was given has expired, whatever the chain believes."""
+        found: Any = await self._session.get_credentials()
+        if isinstance(found, AioRefreshableCredentials):
+            found._expiry_time = datetime.now(UTC)  # pyright: ignore[reportPrivateUsage]
+        elif found is not None and found.method != "explicit":
+            # Read the environment and the files again.
+            self._session._credentials = None  # pyright: ignore[reportPrivateUsage]
 
 
 class _Sourced(AioCredentials):

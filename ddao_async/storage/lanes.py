@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..config import Credentials, S3Settings
 from ..errors import UnsupportedError
+from ..wire.client import WireLane
 from ..wire.endpoint import Endpoint, endpoint_for
 from ..wire.request import Body, Request, Response, StreamingLane, Unanswered, Unsent
+from ..wire.service import environment_credentials, unserved
+from ..wire.tls import tls_context
 from .clock import ServerClock
 
 if TYPE_CHECKING:
@@ -54,12 +57,24 @@ class Lanes:
         self._session = session
         self._credentials = credentials
         self._full: BotocoreLane | None = None
+        self._wire: WireLane | None = None
         self._making = asyncio.Lock()
         self.hot: StreamingLane
 
-    async def open(self) -> None:
-        """Make the hot lane."""
-        self.hot = self._watched(await self._boto(), "aiobotocore")
+    async def open(self, environ: Mapping[str, str]) -> None:
+        """Make the hot lane, and say which one and why."""
+        wanted = self._settings.transport
+        reason = None if wanted == "wire" else unserved(self._settings, self.endpoint, environ)
+        if wanted == "aiobotocore" or reason is not None:
+            self._say(f"aiobotocore lane, because {reason or 'transport=aiobotocore'}")
+            self.hot = self._watched(await self._boto(), "aiobotocore")
+            return
+        self._say(
+            f"wire lane, because transport={wanted}" + (" and nothing unusual is configured" * (wanted == "auto"))
+        )
+        context = tls_context(environ.get("AWS_CA_BUNDLE") or None) if self.endpoint.scheme == "https" else None
+        self._wire = WireLane(self._settings, self.endpoint, self._source(environ), self.clock, ssl_context=context)
+        self.hot = self._watched(self._wire, "wire")
 
     async def full(self) -> BotocoreLane:
         """
@@ -82,6 +97,9 @@ class Lanes:
 
     async def close(self) -> None:
         """Close the lanes that were made."""
+        if self._wire is not None:
+            await self._wire.close()
+            self._wire = None
         if self._full is not None:
             await self._full.close()
             self._full = None
@@ -94,8 +112,50 @@ class Lanes:
                 self._full = module.BotocoreLane(self._settings, self.endpoint, session)
             return cast("BotocoreLane", self._full)
 
+    def _source(self, environ: Mapping[str, str]) -> CredentialSource:
+        """What the wire lane asks for credentials; the chain itself is asked when they are first needed."""
+        if self._credentials is not None:
+            return self._credentials
+        found = environment_credentials(self._settings, environ) if self._session is None else None
+        if found is not None:
+            return fixed_source(found)
+        return _LazyChain(self._session, self._settings)
+
+    def _say(self, what: str) -> None:
+        if self._settings.verbose:
+            log.info("%s/%s travels by the %s", self.endpoint.url, self._settings.bucket, what)
+
     def _watched(self, lane: StreamingLane, name: str) -> StreamingLane:
         return LoggedLane(lane, name) if self._settings.verbose else lane
+
+
+class _LazyChain:
+    """aiobotocore's credential chain, imported and walked when credentials are first asked for."""
+
+    def __init__(self, session: Any, settings: S3Settings) -> None:
+        self._session = session
+        self._settings = settings
+        self._chain: Any = None
+
+    async def __call__(self) -> Credentials:
+        if self._chain is None:
+            module = await botocore_module()
+            self._chain = module.Chain(module.chain_session(self._session, self._settings, None))
+        return await self._chain()
+
+    async def refresh(self) -> None:
+        """Make the chain look again: the server says that what it gave has expired."""
+        if self._chain is not None:
+            await self._chain.refresh()
+
+
+def fixed_source(credentials: Credentials) -> CredentialSource:
+    """A source of credentials that stay what they are."""
+
+    async def source() -> Credentials:
+        return credentials
+
+    return source
 
 
 async def botocore_module() -> Any:
@@ -122,7 +182,7 @@ async def open_lanes(
         module = await botocore_module()
         region = module.profile_region(module.chain_session(session, settings, credentials))
     lanes = Lanes(settings, endpoint_for(settings, region=region), clock, session, credentials)
-    await lanes.open()
+    await lanes.open(environ)
     return lanes
 
 

@@ -26,9 +26,10 @@ from typing import Protocol
 import msgspec
 
 
-class ObjectInfo(msgspec.Struct, frozen=True):
+class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     """
-    What a store tells of one object, without its bytes.
+    What a store tells of one object, without its bytes. (Not tracked by the garbage collector: names and values cannot
+    form a cycle, and a list of 100,000 keys would set it off again and again.)
 
     `etag` is without quotes and opaque; `last_modified` is the server's, in UTC (None where the answer carries none: a
     put). `metadata` names are lower case, without `x-amz-meta-`.

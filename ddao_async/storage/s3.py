@@ -27,7 +27,7 @@ from .bulk import MAX_KEYS, BulkDelete
 from .clock import ServerClock
 from .exchange import CLOSED_HINT, Exchange
 from .habit import Habits
-from .lanes import CredentialSource, open_lanes
+from .lanes import CredentialSource, fixed_source, open_lanes
 from .listing import MAX_PAGE, pages
 from .protocol import BatchResult, Capabilities, ListPage, ObjectInfo, StoredObject
 from .rule import check_conditions, check_key, check_range, lowered
@@ -75,7 +75,7 @@ class S3Adapter:
         self.deadline = self.settings.deadline
         self._prefix = self.settings.prefix
         self._session = session
-        self._credentials = _source(credentials)
+        self._credentials = fixed_source(credentials) if isinstance(credentials, Credentials) else credentials
         self._exchange: Exchange | None = None
         self._entered = 0
         self._counts: Counter[str] = Counter()
@@ -440,17 +440,6 @@ class S3Adapter:
                 "This server ignores If-Match on DELETE and would delete whatever is there. Nothing was deleted.",
                 hint="Put a body that means 'deleted' with if_match instead, or delete without a condition.",
             )
-
-
-def _source(credentials: Credentials | CredentialSource | None) -> CredentialSource | None:
-    if not isinstance(credentials, Credentials):
-        return credentials
-    fixed = credentials
-
-    async def source() -> Credentials:
-        return fixed
-
-    return source
 
 
 def _cut(body: bytes, range: tuple[int, int | None], size: int) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 from zlib import crc32
 
 from ..config import S3Settings
-from ..wire.request import ListAnswer, ListedObject, Request, Response
+from ..wire.request import ListAnswer, Request, Response
 
 Call = tuple[str, dict[str, Any]]
 
@@ -200,10 +200,12 @@ def _listing(parsed: dict[str, Any]) -> ListAnswer:
     rows: list[dict[str, Any]] = parsed.get("Contents", [])
     prefixes: list[dict[str, str]] = parsed.get("CommonPrefixes", [])
     return ListAnswer(
-        objects=[
-            ListedObject(row["Key"], row["Size"], _bare(row.get("ETag")), row["LastModified"].astimezone(UTC))
-            for row in rows
-        ],
+        rows=lambda: (
+            [row["Key"] for row in rows],
+            [row["Size"] for row in rows],
+            [_bare(row.get("ETag")) for row in rows],
+            [row["LastModified"].astimezone(UTC) for row in rows],
+        ),
         prefixes=[row["Prefix"] for row in prefixes],
         next_token=parsed.get("NextContinuationToken") if parsed.get("IsTruncated") else None,
     )

@@ -7,6 +7,7 @@ whether to try again is decided once, in `storage.s3` by the rules of `wire.retr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -65,19 +66,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[tuple[int, str]] | None = None
 
 
-class ListedObject(msgspec.Struct, frozen=True):
-    """One row of a LIST answer; the key is whole and decoded."""
-
-    key: str
-    size: int
-    etag: str
-    last_modified: datetime
+Rows = tuple[list[str], list[int], list[str], list[datetime]]
+"""Rows of a LIST answer, by column: whole decoded keys, sizes, bare etags, instants of the last change."""
 
 
 class ListAnswer(msgspec.Struct, frozen=True):
-    """A parsed LIST answer."""
+    """
+    A LIST answer. `rows` reads the rows when it is called (so that the next page may be asked for before), and raises
+    ValueError where they are malformed.
+    """
 
-    objects: list[ListedObject]
+    rows: Callable[[], Rows]
     prefixes: list[str]
     next_token: str | None
 

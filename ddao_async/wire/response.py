@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from html import unescape
 
 import msgspec
 
 from .http1 import Answer
+from .listing import listing
 from .request import Request, Response
+from .xml import plain_text
 
 _ETAG = b"etag"
 _META = b"x-amz-meta-"
@@ -64,7 +65,8 @@ def response(request: Request, answer: Answer) -> Response:
         answer: What came back, whole.
 
     Raises:
-        UnusableAnswer: Another range than asked for, or no etag where one must be.
+        UnusableAnswer: Another range than asked for.
+        MalformedXml: A list that is none.
     """
     status, headers, body = answer
     shape = _shape(tuple(headers))
@@ -78,6 +80,13 @@ def response(request: Request, answer: Answer) -> Response:
     if operation == "head":
         length = shape.content_length
         return _object(status, headers, b"", int(headers[length]) if length is not None else 0, shape)
+    if operation == "list" and not _ERROR.match(body):
+        return Response(
+            status=status,
+            listing=listing(body),
+            request_id=_text(headers, shape.request_id),
+            date=http_time(headers[shape.date]) if shape.date is not None else None,
+        )
     if body and _ERROR.match(body):
         # Promised by the S3 reference for copies and completions; a gateway may do it anywhere.
         return _fault(500, headers, body, shape)
@@ -154,7 +163,7 @@ def _checked_range(wanted: tuple[int, int | None], content_range: bytes, length:
 
 
 def _fault(status: int, headers: dict[bytes, bytes], body: bytes, shape: _Shape) -> Response:
-    parts = {name: unescape(value.decode("utf-8", "replace")) for name, value in _ERROR_PARTS.findall(body)}
+    parts = {name: plain_text(value.decode("utf-8", "replace")) for name, value in _ERROR_PARTS.findall(body)}
     return Response(
         status=status,
         code=parts.get(b"Code"),
