@@ -144,7 +144,7 @@ def settings_from_url(url: str, environ: Mapping[str, str], **options: Any) -> S
             bucket, prefix = _bucket_and_prefix(location)
             return s3_settings(environ, **(values | given | {"bucket": bucket, "prefix": prefix}))
         case "sqlite":
-            return _convert(SQLiteSettings, values | given | {"path": _sqlite_path(location)}, hidden={"path"})
+            return sqlite_settings(**(values | given | {"path": _sqlite_path(location)}))
         case _:
             if location:
                 raise ConfigurationError("memory:// takes no location.", hint="Use memory://, which is new each time.")
@@ -176,6 +176,16 @@ def s3_settings(environ: Mapping[str, str], **values: Any) -> S3Settings:
     if settings.kms_key_id is not None and settings.sse != "aws:kms":
         raise ConfigurationError("kms_key_id is given without sse=aws:kms.", hint="Add sse=aws:kms, or drop it.")
     return settings
+
+
+def sqlite_settings(**values: Any) -> SQLiteSettings:
+    """
+    Check the fields of `SQLiteSettings`, given as themselves or as text.
+
+    Raises:
+        ConfigurationError: As `settings_from_url`.
+    """
+    return _convert(SQLiteSettings, values, hidden={"path"})
 
 
 def normal_prefix(path: str) -> str:

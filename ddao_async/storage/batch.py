@@ -78,20 +78,32 @@ async def get_many(
     """
     _check_concurrency(concurrency)
     pull = _Pull(keys)
-    reading: deque[asyncio.Task[StoredObject]] = deque()
+    ready: deque[asyncio.Task[StoredObject]] = deque()
+    has_ready = asyncio.Event()
+    reading: set[asyncio.Task[StoredObject]] = set()
+
+    def note(task: asyncio.Task[StoredObject]) -> None:
+        ready.append(task)
+        has_ready.set()
+
     try:
         while True:
             while len(reading) < concurrency and (key := await pull.next()) is not None:
-                reading.append(asyncio.create_task(_read(store, key)))
+                task = asyncio.create_task(_read(store, key))
+                reading.add(task)
+                if ordered:
+                    ready.append(task)
+                else:
+                    task.add_done_callback(note)
             if not reading:
                 return
-            if ordered:
-                await asyncio.wait((reading[0],))
-            else:
-                await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
-            for task in [reading[0]] if ordered else [task for task in reading if task.done()]:
-                reading.remove(task)
-                yield task.result()
+            while not ready:
+                has_ready.clear()
+                await has_ready.wait()
+            task = ready.popleft()
+            item = await task
+            reading.discard(task)
+            yield item
     finally:
         for task in reading:
             task.cancel()
