@@ -177,7 +177,7 @@ class _Run:
         item = await self._get(info.key)
         if not self._is_old(item.info.last_modified):
             return
-        claim = _claim(info.key, item)
+        claim = read_claim(info.key, item)
         held = await self._held(table, claim.id) if claim.id is not None else None
         copy = await self._copy(table)
         if index not in copy.indexes or (held is not None and held.document.intent is not None):
@@ -240,7 +240,8 @@ class _Run:
         return modified is not None and self.engine.clock() - modified.timestamp() > self.engine.settings.day
 
 
-def _claim(key: str, item: StoredObject) -> Claim:
+def read_claim(key: str, item: StoredObject) -> Claim:
+    """The claim in an object, or a CorruptDocumentError."""
     try:
         return decode_claim(item.data)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
