@@ -107,7 +107,7 @@ async def _refuse_data(db: Database, where: str) -> None:
 
 
 async def _tour(db: Database, steps: _Steps) -> None:
-    from ..model.query import field
+    from ..model.predicate import field
     from ..model.record import Object
 
     await steps.run("schema", lambda: db.create_tables(_schema()), lambda _: "tables users and documents")

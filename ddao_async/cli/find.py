@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..model.query import Operator, Predicate
+from ..model.predicate import Operator, Predicate
 from ..model.schema import Table as TableDeclaration
 from ..transfer.literal import literal
 from .option import AsJson, Table, Url
