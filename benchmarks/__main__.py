@@ -11,12 +11,12 @@ Compare ddao_async with the other ways to reach S3 from Python, against any serv
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -123,14 +123,11 @@ def _run(arguments: argparse.Namespace, path: Path) -> list[Measurement]:
         lines.write(json.dumps(about) + "\n")
         for setting, group in groupby(sorted(cases, key=lambda case: case.setting), key=lambda case: case.setting):
             with server.serving(arguments.server, setting, keys, Path(scratch)) as place:
-                if arguments.server != "null":
-                    asyncio.run(server.fill(place, keys))
-                for measured in measure(list(group), entrants, place, plan, path.with_suffix(".log"), to_stderr):
-                    measurements.append(measured)
-                    lines.write(report.line_of(measured) + "\n")
-                    lines.flush()
-                if arguments.server != "null":
-                    asyncio.run(server.empty(place))
+                with server.filled(place, keys) if arguments.server != "null" else nullcontext():
+                    for measured in measure(list(group), entrants, place, plan, path.with_suffix(".log"), to_stderr):
+                        measurements.append(measured)
+                        lines.write(report.line_of(measured) + "\n")
+                        lines.flush()
     return measurements
 
 

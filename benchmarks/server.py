@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -103,25 +104,32 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     raise RuntimeError("rclone did not start")
 
 
-async def fill(place: Place, keys: int) -> None:
-    """Put what the cases read where a server does not make it up: documents, a large object, keys to list."""
+@contextmanager
+def filled(place: Place, keys: int) -> Iterator[None]:
+    """What the cases read, on a server that does not make it up; what `_fill` and the cases wrote is removed after."""
+    os.environ.update(place.environment())
+    asyncio.run(_fill(place, keys))
+    try:
+        yield
+    finally:
+        asyncio.run(_empty(place))
+
+
+async def _fill(place: Place, keys: int) -> None:
+    """Put documents, a large object, and keys to list."""
     import ddao_async
 
     async with ddao_async.S3Adapter.from_url(place.url, create_bucket=True) as store:
-        await store.check()
         await store.put(data.LARGE_KEY, data.large_object())
         stored = ((data.document_key(name), body) for name, body in data.documents(0, data.STORED))
         listed = (data.document_key(data.listed_id(n, keys), data.LISTED_TABLE) for n in range(keys))
         for items in (stored, ((key, b"{}") for key in listed)):
             result = await store.put_many(items)
-            if result.failed:
-                raise RuntimeError(
-                    f"{len(result.failed)} objects could not be written: {next(iter(result.failed.items()))}"
-                )
+            for key, error in result.failed.items():
+                raise RuntimeError(f"{len(result.failed)} objects could not be written, {key} the first") from error
 
 
-async def empty(place: Place) -> None:
-    """Remove what `fill` and the cases wrote, and nothing else."""
+async def _empty(place: Place) -> None:
     import ddao_async
 
     async with ddao_async.S3Adapter.from_url(place.url) as store:

@@ -108,7 +108,7 @@ class Bench:
                 yield Item(name, self._prefix + data.document_key(name), body)
         else:
             for index in range(start, start + count):
-                name = data.document_id(index % data.STORED if verb != "delete" else index)
+                name = data.document_id(index % data.STORED) if verb != "delete" else f"gone{index}"
                 yield Item(name, self._prefix + data.document_key(name))
 
 
