@@ -21,6 +21,7 @@ from ddao_async.storage.memory import MemoryAdapter
 from ddao_async.storage.protocol import Capabilities, ObjectInfo
 
 LOOKS = ["connection", "credentials", "bucket", "clock", "write", "read", "list", "delete"]
+INDEX = {"build": "b", "columns": ["age"], "types": ["integer"]}
 PROMISES = ["conditional put", "conditional delete", "list order"]
 
 
@@ -136,7 +137,7 @@ async def table() -> MemoryAdapter:
 
 
 async def test_a_table_in_order(table: MemoryAdapter) -> None:
-    state = {"nonce": "n", "transactions": True, "indexes": {"age": {"state": "complete", "build": "b"}}}
+    state = {"nonce": "n", "transactions": True, "indexes": {"age": INDEX | {"state": "complete"}}}
     await table.put("tables/users/_state.json", json.dumps(state).encode())
     step = (await examined(table))["table users"]
 
@@ -154,7 +155,7 @@ async def test_documents_of_another_tool_are_counted(table: MemoryAdapter) -> No
 
 async def test_an_index_that_searches_cannot_use_yet(table: MemoryAdapter) -> None:
     """Half built ones and declared ones that nobody built are both named."""
-    state = {"nonce": "n", "transactions": True, "indexes": {"age": {"state": "building", "build": "b"}}}
+    state = {"nonce": "n", "transactions": True, "indexes": {"age": INDEX | {"state": "building"}}}
     fields = {"age": {"Index": True}, "email": {"Unique": True}, "name": {"Index": False, "Unique": False}}
     await table.put("tables/users/_state.json", json.dumps(state).encode())
     await table.put("tables/users/_metadata.json", json.dumps({"table_name": "users", "fields": fields}).encode())

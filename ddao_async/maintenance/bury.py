@@ -10,26 +10,37 @@ from __future__ import annotations
 
 import asyncio
 
-from ..conditional import delete, put
+from ..conditional import Attempt, delete, put
 from ..engine import Engine
-from ..errors import NotFoundError, UnknownOutcomeError
+from ..errors import ConflictError, NotFoundError, UnknownOutcomeError
 
 
-async def bury(engine: Engine, key: str, etag: str, *, dying: bytes, metadata: dict[str, str] | None = None) -> bool:
+async def bury(
+    engine: Engine,
+    key: str,
+    etag: str,
+    *,
+    dying: bytes,
+    metadata: dict[str, str] | None = None,
+    attempt: Attempt | None = None,
+) -> bool:
     """
     Delete a key that has this etag.
 
     Args:
         dying: The same body with a new `dying`, for servers without conditional delete.
         metadata: Of that body.
+        attempt: Whose copy of `_state.json` this goes by: nothing is done once that is old or another.
 
     Returns:
         Whether it was deleted, as far as the answers tell.
     """
     if engine.conditional_delete:
-        return (await delete(engine, key, etag)).done
+        if attempt is None:
+            return (await delete(engine, key, etag)).done
+        return await _deleted_by(attempt, engine, key, etag)
     began = engine.monotonic()
-    outcome = await put(engine, key, dying, etag, metadata=metadata)
+    outcome = await put(engine, key, dying, etag, metadata=metadata, attempt=attempt)
     if not outcome.done and not (outcome.lost and await _holds(engine, key, dying)):
         return False
     left = engine.settings.copy_age - (engine.monotonic() - began)
@@ -42,6 +53,16 @@ async def bury(engine: Engine, key: str, etag: str, *, dying: bytes, metadata: d
             async with asyncio.timeout(left):
                 await engine.store.delete(key)
     except (UnknownOutcomeError, TimeoutError):
+        return False
+    return True
+
+
+async def _deleted_by(attempt: Attempt, engine: Engine, key: str, etag: str) -> bool:
+    if not await attempt.may_send():
+        return False
+    try:
+        await attempt.bounded(engine.store.delete(key, if_match=etag))
+    except (ConflictError, UnknownOutcomeError):
         return False
     return True
 

@@ -77,24 +77,35 @@ async def _is_back(engine: Engine, table: TableLayout, index: str) -> bool:
     return index in (await engine.states.copy(table)).indexes
 
 
-async def remove_entries(
+async def remove_entries(engine: Engine, table: TableLayout, index: str, *, concurrency: int = CONCURRENCY) -> int:
+    """
+    Delete the entries and claims of an index that the table has not, and stop as soon as it has it again.
+
+    Returns:
+        How many were deleted.
+    """
+    removed = 0
+    for prefix in (index_prefix(table.name, index), unique_prefix(table.name, index)):
+        removed += await remove_under(engine, table, index, prefix, concurrency=concurrency)
+    return removed
+
+
+async def remove_under(
     engine: Engine,
     table: TableLayout,
     index: str,
+    prefix: str,
     *,
-    concurrency: int = CONCURRENCY,
+    concurrency: int,
     before: float | None = None,
     dry_run: bool = False,
 ) -> int:
     """
-    Delete what is left of an index that the table has not, and stop as soon as it has it again.
+    The same for the keys under one prefix.
 
     Args:
         before: Only what was last modified before this server time (epoch seconds).
         dry_run: Count only.
-
-    Returns:
-        How many entries and claims were deleted.
     """
     removed = 0
 
@@ -102,10 +113,10 @@ async def remove_entries(
         nonlocal removed
         if before is not None and (info.last_modified is None or info.last_modified.timestamp() >= before):
             return
-        removed += dry_run or await _removed(engine, table, index, info)
+        if dry_run or await _removed(engine, table, index, info):
+            removed += 1
 
-    for prefix in (index_prefix(table.name, index), unique_prefix(table.name, index)):
-        await for_each(engine.store.list(prefix), one, concurrency=concurrency)
+    await for_each(engine.store.list(prefix), one, concurrency=concurrency)
     return removed
 
 

@@ -23,7 +23,7 @@ from enum import Enum
 
 import msgspec
 
-from ..conditional import headers, put_document
+from ..conditional import Attempt, headers, put_document
 from ..engine import Engine
 from ..errors import ConflictError, CorruptDocumentError, NotFoundError, StoreError, UnsupportedError, ValidationError
 from ..model.body import Versioned, encode, visible
@@ -44,7 +44,7 @@ from ..settle import Decision, fetch, settled
 from ..state import Copy, TableLayout
 from ..storage.protocol import ObjectInfo, StoredObject
 from .bury import bury
-from .drop import remove_entries
+from .drop import remove_under
 from .walk import CONCURRENCY, for_each, names_under, tables_of
 
 replace = msgspec.structs.replace
@@ -136,10 +136,7 @@ class _Run:
             else:
                 await self.leftovers(table, index)
         for index in await names_under(self.engine, uniques_prefix(name)):
-            if index in (await self._copy(table)).indexes:
-                await self.each(store.list(unique_prefix(name, index)), lambda info: self.claim(table, info))
-            else:
-                await self.leftovers(table, index)
+            await self.each(store.list(unique_prefix(name, index)), lambda info: self.claim(table, info))
 
     async def document(self, table: TableLayout, info: ObjectInfo) -> None:
         """An absent document goes; a fence ends."""
@@ -178,22 +175,35 @@ class _Run:
         if not self._is_old(item.info.last_modified):
             return
         claim = read_claim(info.key, item)
-        held = await self._held(table, claim.id) if claim.id is not None else None
         copy = await self._copy(table)
-        if index not in copy.indexes or (held is not None and held.document.intent is not None):
+        attempt = None
+        if index not in copy.indexes:
+            attempt, kind = Attempt(self.engine, table, copy, self.engine.monotonic()), Garbage.LEFTOVER
+        elif copy.indexes[index] and await self._has_value(table, claim.id, index, rest.removesuffix(".json")):
             return
+        else:
+            kind = Garbage.CLAIM
+        dying = encode_claim(replace(claim, id=None, dying=self.engine.nonce()))
+        etag = item.info.etag
+        await self._remove(kind, lambda: bury(self.engine, info.key, etag, dying=dying, attempt=attempt))
+
+    async def _has_value(self, table: TableLayout, id: str | None, index: str, value: str) -> bool:
+        """Whether the document has this value now; a dry run settles nothing, and takes an undecided one's side."""
+        held = await self._held(table, id) if id is not None else None
         document = visible(held.document) if held else None
-        has_value = document is not None and copy.values(document.fields).get(index) == rest.removesuffix(".json")
-        if not has_value or not copy.indexes[index]:
-            dying = encode_claim(replace(claim, id=None, dying=self.engine.nonce()))
-            await self._remove(Garbage.CLAIM, lambda: bury(self.engine, info.key, item.info.etag, dying=dying))
+        if held is not None and held.document.intent is not None:
+            return True
+        return document is not None and (await self._copy(table)).values(document.fields).get(index) == value
 
     async def leftovers(self, table: TableLayout, index: str) -> None:
-        """What late writers left of an index that is no more."""
+        """Entries that late writers left of an index that is no more."""
         before = self.engine.clock() - self.engine.settings.day
-        self.removed[Garbage.LEFTOVER] += await remove_entries(
-            self.engine, table, index, concurrency=self.concurrency, before=before, dry_run=self.dry_run
+        prefix = index_prefix(table.name, index)
+        removed = await remove_under(
+            self.engine, table, index, prefix, concurrency=self.concurrency, before=before, dry_run=self.dry_run
         )
+        if removed:
+            self.removed[Garbage.LEFTOVER] += removed
 
     async def decision(self, info: ObjectInfo) -> None:
         """The decision of a transaction goes; where it is `committed`, after all of its intents."""
