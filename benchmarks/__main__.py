@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -122,12 +122,14 @@ def _run(arguments: argparse.Namespace, path: Path) -> list[Measurement]:
         entrants = _introduced(entrants, about)
         lines.write(json.dumps(about) + "\n")
         for setting, group in groupby(sorted(cases, key=lambda case: case.setting), key=lambda case: case.setting):
-            with server.serving(arguments.server, setting, keys, Path(scratch)) as place:
-                with server.filled(place, keys) if arguments.server != "null" else nullcontext():
-                    for measured in measure(list(group), entrants, place, plan, path.with_suffix(".log"), to_stderr):
-                        measurements.append(measured)
-                        lines.write(report.line_of(measured) + "\n")
-                        lines.flush()
+            with ExitStack() as stack:
+                place = stack.enter_context(server.serving(arguments.server, setting, keys, Path(scratch)))
+                if arguments.server != "null":
+                    stack.enter_context(server.filled(place, keys))
+                for measured in measure(list(group), entrants, place, plan, path.with_suffix(".log"), to_stderr):
+                    measurements.append(measured)
+                    lines.write(report.line_of(measured) + "\n")
+                    lines.flush()
     return measurements
 
 

@@ -86,7 +86,7 @@ async def read(client: Client, item: Item) -> int:
 async def stream(client: Client, item: Item) -> int:
     answer = await client.s3.get_object(Bucket=client.bucket, Key=item.key)
     size = 0
-    async with answer["Body"] as body:
-        async for chunk in body.iter_chunks(1 << 16):
+    async with answer["Body"]:
+        async for chunk in answer["Body"].iter_chunks(1 << 18):
             size += len(chunk)
     return size

@@ -62,10 +62,6 @@ async def create(client: Client, item: Item) -> None:
     await client.users.insert(item.body)
 
 
-async def delete(client: Client, item: Item) -> None:
-    await client.users.delete(item.id)
-
-
 async def pour(client: Client, items: Iterator[Item]) -> int:
     report = await client.users.insert_many((prepare(item).body for item in items), concurrency=64)
     return report.inserted
