@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..transfer.imports import ImportReport
     from ..transfer.row import Reject
 
-File = Annotated[str, typer.Argument(metavar="FILE|-", help="What to read; - is standard input.", show_default=False)]
+File = Annotated[str, typer.Argument(metavar="FILE", help="What to read; - is standard input.", show_default=False)]
 Into = Annotated[str, typer.Option("--table", metavar="TABLE", help="Where the rows go.", show_default=False)]
 Key = Annotated[
     str | None,

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except app.UsageFault as error:
-        return _fail(f"{error.format_message()} 'ddao-async --help' shows what there is.", USAGE)
+        return _fail(f"{error.format_message().rstrip('.')}. 'ddao-async --help' shows what there is.", USAGE)
     except (KeyboardInterrupt, app.Abort):
         return _fail("Interrupted.", INTERRUPTED)
     except BrokenPipeError:
