@@ -36,13 +36,12 @@ def _build() -> typer.Typer:
     app = typer.Typer(
         help="A document database in an S3 bucket, a SQLite file or memory. "
         "Data goes to stdout, notes to stderr; exit status 0: done, 1: failed, 2: wrong usage.",
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name, command in _COMMANDS.items():
-        app.command(name, no_args_is_help=False)(command)
+        app.command(name)(command)
     return app
 
 

@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
     try:
-        status = app.command_line(args=arguments, prog_name="ddao-async", standalone_mode=False)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        status = app.command_line(args=words or ["--help"], prog_name="ddao-async", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except app.UsageFault as error:
