@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from .history import Operation, State
+from .history import Operation
 from .world import TABLE, Client, World
 
 Fields = dict[str, Any]
@@ -92,7 +92,6 @@ class Actor:
     async def insert(self, doc: str, **fields: Any) -> None:
         async with self._operation("insert", {doc: fields}) as operation:
             operation.reads = {doc: None}
-            operation.wanted = _wanted(fields)
             await self.documents.insert(doc, encoded(fields))
 
     async def update(self, doc: str, change: Callable[[Fields], Fields], *, known: Any = None) -> None:
@@ -103,7 +102,6 @@ class Actor:
                 before = decoded(document)
                 operation.reads = {doc: document.revision}
                 operation.intended = {doc: before | change(before)}
-                operation.wanted = _wanted(operation.intended[doc] or {})
                 return encoded(operation.intended[doc] or {})
 
             options = {"version": known.version, "known": known} if known is not None else {}
@@ -111,7 +109,6 @@ class Actor:
 
     async def upsert(self, doc: str, **fields: Any) -> None:
         async with self._operation("upsert", {doc: fields}) as operation:
-            operation.wanted = _wanted(fields)
 
             def fields_for(document: Any) -> bytes:
                 operation.reads = {doc: revision(document)}
@@ -172,8 +169,6 @@ class Actor:
 
         A `body` that returns None rolls back.
         """
-        if not hasattr(self.world.build.module("transaction"), "Transaction"):
-            return  # XXX until it is there
         async with self._operation("transaction") as operation:
             tx = self.world.build.module("transaction").Transaction(self.engine)
             try:
@@ -204,7 +199,6 @@ class Actor:
                 continue
             fields = (before or {}) | changes
             operation.intended[doc] = fields
-            operation.wanted = _wanted(fields) or operation.wanted
             if before is None:
                 await documents.insert(doc, encoded(fields))
             else:
@@ -239,13 +233,3 @@ def encoded(fields: Fields) -> bytes:
 
 def decoded(document: Any) -> Fields:
     return json.loads(bytes(document.fields))
-
-
-def _wanted(fields: Fields) -> tuple[str, str] | None:
-    return ("u", fields["u"]) if fields.get("u") is not None else None
-
-
-def entry_keys(world: World, doc: str, state: State) -> list[str]:
-    """The entries of a document's present value of the indexed column."""
-    value = world.encoding.value(state.fields.get("x"))
-    return world.keys(f"tables/{TABLE}/_indexes/x/{value}/{world.encoding.id(doc)}/")

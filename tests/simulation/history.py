@@ -47,7 +47,6 @@ class Operation:
     intended: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     seen: dict[str, str | None] = field(default_factory=dict)
     hits: tuple[str, str, list[str]] | None = None
-    wanted: tuple[str, str] | None = None
 
     def __str__(self) -> str:
         shown = f"reads {self.reads} " if self.reads else ""
@@ -205,11 +204,13 @@ class History:
                 raise Violation(f"{doc} had the value {had}: {operation}")
 
     def _check_duplicate(self, operation: Operation) -> None:
-        assert operation.wanted is not None
-        column, value = operation.wanted
-        for doc in self.logs:
-            if doc in operation.intended and len(operation.intended) == 1:
-                continue
-            if any(s is not None and s.fields.get(column) == value for s in self.during(doc, operation)):
-                return
+        """Another document had a unique value that this operation wanted, or it wanted one twice itself."""
+        wanted = [(doc, fields["u"]) for doc, fields in operation.intended.items() if fields and fields.get("u")]
+        values = [value for _, value in wanted]
+        if len(set(values)) < len(values):
+            return
+        for doc, value in wanted:
+            for other in self.logs:
+                if other != doc and any(s and s.fields.get("u") == value for s in self.during(other, operation)):
+                    return
         raise Violation(f"'duplicate' and nobody had the value: {operation}")

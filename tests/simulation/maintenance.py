@@ -12,7 +12,6 @@ class Maintenance:
 
     def __init__(self, build: Build) -> None:
         self._build = build
-        self.is_there = False
 
     async def build(self, actor: Any, column: str) -> None:
         add_indexes = self._build.module("maintenance.build").add_indexes
@@ -24,4 +23,5 @@ class Maintenance:
         await drop_index(actor.engine, actor.layout, column, concurrency=actor.world.rng.choice((1, 2)))
 
     async def vacuum(self, actor: Any) -> None:
-        return None
+        vacuum = self._build.module("maintenance.vacuum").vacuum
+        await vacuum(actor.engine, concurrency=actor.world.rng.choice((1, 2)))
