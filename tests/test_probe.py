@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from fix_storage import Place
 from lax_store import LaxStore
 
-from ddao_async.errors import AccessDeniedError, CorruptDocumentError, UnknownOutcomeError
+from ddao_async.errors import AccessDeniedError, CorruptDocumentError, UnknownOutcomeError, UnsupportedError
+from ddao_async.maintenance.doctor import Health, diagnose
 from ddao_async.maintenance.probe import ensure_probed, probe, probe_again
 from ddao_async.storage.capability import Probe, learned, record
 from ddao_async.storage.memory import MemoryAdapter
 from ddao_async.storage.protocol import Capabilities, ObjectInfo
 
+BY_DIRECTORY = "seaweedfs"
 ALL = Capabilities(conditional_put=True, conditional_delete=True, sorted_list=True)
 
 
@@ -199,3 +202,43 @@ async def test_record_is_the_documented_json() -> None:
 
     assert sorted(found) == ["conditional_delete", "conditional_put", "probed_at", "sorted_list"]
     assert (found["conditional_put"], found["conditional_delete"]) == (True, False)
+
+
+# ---- every store there is
+
+
+async def test_finds_the_habits_of_every_store(place: Place, store: Any) -> None:
+    """Against servers.md: what each real server enforces, through both lanes."""
+    looks = await probe(store)
+    found = looks.probe
+
+    assert (found.conditional_put, found.conditional_delete, found.sorted_list) == (
+        not place.gaps.ignores_put_conditions,
+        not place.gaps.ignores_delete_conditions,
+        not place.name.startswith(BY_DIRECTORY),
+    ), looks.looks
+    assert [info.key async for info in store.list()] == []
+
+
+async def test_is_remembered_in_every_bucket(place: Place, store: Any) -> None:
+    """A second adapter of the same bucket knows after one GET, and refuses by itself what would go wrong."""
+    found = await ensure_probed(store)
+    async with place.store() as second:
+        assert await learned(second) == found
+        assert second.capabilities == found
+        if found.conditional_delete is False:
+            await second.put("key", b"data")
+            with pytest.raises(UnsupportedError):
+                await second.delete("key", if_match="0" * 32)
+
+
+async def test_the_doctor_passes_every_store(place: Place, store: Any) -> None:
+    """No step fails anywhere; what a server lacks is a note."""
+    steps = {step.name: step async for step in diagnose(store)}
+    notes = [name for name, step in steps.items() if step.health is Health.NOTE]
+    gaps = place.gaps
+    lacking = (gaps.ignores_put_conditions, gaps.ignores_delete_conditions, place.name.startswith(BY_DIRECTORY))
+    promises = ("conditional put", "conditional delete", "list order")
+
+    assert [step for step in steps.values() if step.health in (Health.FAILED, Health.SKIPPED)] == []
+    assert notes == [name for name, lacks in zip(promises, lacking, strict=True) if lacks]

@@ -25,7 +25,15 @@ import msgspec
 
 from ..conditional import Attempt, headers, put_document
 from ..engine import Engine
-from ..errors import ConflictError, CorruptDocumentError, NotFoundError, StoreError, UnsupportedError, ValidationError
+from ..errors import (
+    ConflictError,
+    CorruptDocumentError,
+    NotFoundError,
+    StoreError,
+    UnknownOutcomeError,
+    UnsupportedError,
+    ValidationError,
+)
 from ..model.body import Versioned, encode, visible
 from ..model.index import decode_id
 from ..model.keys import (
@@ -48,6 +56,8 @@ from .drop import remove_under
 from .walk import CONCURRENCY, for_each, names_under, tables_of
 
 replace = msgspec.structs.replace
+
+ATTEMPTS = 3
 
 _decisions = msgspec.json.Decoder(Decision)
 
@@ -230,6 +240,14 @@ class _Run:
             self.removed[kind] += 1
 
     async def _delete(self, key: str) -> bool:
+        """Delete a key that never comes back, again where nobody answered: whichever attempt lands does no harm."""
+        for attempt in range(1, ATTEMPTS):
+            try:
+                await self.engine.store.delete(key)
+            except UnknownOutcomeError:
+                await self.engine.pause(attempt)
+            else:
+                return True
         await self.engine.store.delete(key)
         return True
 
