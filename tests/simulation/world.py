@@ -370,7 +370,7 @@ class World:
         parked.arrived.set_result(fate)
         self.loop.drain()
         for twin in client.store.twins[twins:]:
-            self.twins[id(twin)] = parked.sent
+            self.twins.setdefault(id(twin), parked.sent)
 
     def abandoned(self, client: Client, parked: Parked) -> None:
         """A request was given up by its client while it was on its way: it may still arrive."""
@@ -437,7 +437,7 @@ class World:
         return True
 
     def _land(self, client: Client, twin: Any) -> None:
-        self.sending(self.twins.get(id(twin)), client, twin.attempt, "twin lands")
+        self.sending(self.twins.pop(id(twin)), client, twin.attempt, "twin lands")
         task = self.loop.create_task(client.store.land(twin))
         self.loop.drain()
         task.result()
