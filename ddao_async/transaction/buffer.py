@@ -175,6 +175,10 @@ class Transaction:
         """What this transaction will write to a key."""
         return self._writes.get((table.name, id))
 
+    def written_ids(self, table: str) -> frozenset[str]:
+        """Ids of a table that this transaction puts or deletes."""
+        return frozenset(id for name, id in self._writes if name == table)
+
     def put(self, table: TableLayout, id: str, fields: bytes) -> Document:
         """Keep new fields for a key that has been seen; the document as it will look."""
         key = (table.name, id)

@@ -1,0 +1,298 @@
+"""
+Database and `connect`: the composition root. It owns every lifetime, and hands out repositories and transactions.
+
+    async with connect("s3://bucket/prefix") as db:
+        users = db.repository(User)
+
+An open database belongs to one event loop of one process. After closing it may be opened again, in another loop too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast, overload
+
+from . import tables
+from .catalog import Catalog, known_table
+from .documents import Documents
+from .engine import Engine, Settings
+from .errors import ClosedError, TransactionConflictError
+from .lease import Lease
+from .model.record import Object, Record
+from .model.schema import Column, Schema, Table
+from .repository import Repository
+from .storage.adapter import adapter_for
+from .storage.protocol import ObjectStore
+from .transacted import DatabaseTransaction
+from .transaction import again
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+
+class Database:
+    """
+    The tables of one store.
+
+    Usable at once over a store that is open, or inside `async with`, which opens and closes the store too.
+
+    Args:
+        store: Anything that has the six primitives of `ObjectStore`.
+        schema: What the program declares; `create_tables()` creates it.
+        settings: Times of the protocol.
+
+    Attributes:
+        store: The same.
+        schema: The tables known so far.
+        is_private: Nobody else can reach the store: it was made by `connect`, in memory.
+    """
+
+    def __init__(self, store: ObjectStore, schema: Schema | None = None, *, settings: Settings | None = None) -> None:
+        self.store = store
+        self._settings = settings
+        self.schema = schema or Schema()
+        self.is_private = False
+        self._exits: AsyncExitStack | None = None
+        self._engine: Engine | None = None
+        self._catalog: Catalog | None = None
+        self._by_name: dict[str, Repository[Object]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"Database({self.store!r})"
+
+    # Lifetime
+
+    async def open(self) -> Self:
+        """Open the store, and look whether its bucket is there (one request). Creates nothing."""
+        if self._exits is not None:
+            if self._pid == os.getpid() and self._loop is asyncio.get_running_loop():
+                raise ClosedError("This database is open already.", hint="Open it once, and share it between tasks.")
+            if self._pid == os.getpid() and self._loop is not None and not self._loop.is_closed():
+                raise ClosedError("This database is open in another event loop.", hint="Close it there first.")
+        async with AsyncExitStack() as exits:
+            if hasattr(self.store, "__aenter__"):
+                await exits.enter_async_context(self.store)  # type: ignore[arg-type]
+            self._start()
+            check = getattr(self.store, "check", None)
+            if check is not None:
+                await check()
+            self._exits = exits.pop_all()
+        return self
+
+    def _start(self) -> None:
+        self._engine = Engine(self.store, settings=self._settings)
+        self._by_name = {}
+        self._catalog = Catalog(self._engine, self.schema)
+        self._loop, self._pid, self._is_closed = asyncio.get_running_loop(), os.getpid(), False
+
+    async def close(self) -> None:
+        """Close it and the store that it opened. Safe to call twice; it may be opened again."""
+        exits, self._exits = self._exits, None
+        self._engine, self._catalog, self._loop, self._is_closed = None, None, None, True
+        if exits is not None and self._pid == os.getpid():
+            await exits.aclose()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def check(self) -> Engine:
+        """
+        The engine of this open database.
+
+        Raises:
+            ClosedError: It is closed, or open in another event loop, or in the process that this one was forked from.
+        """
+        engine = self._engine
+        if engine is not None and self._loop is asyncio.get_running_loop() and self._pid == os.getpid():
+            return engine
+        if self._is_closed:
+            raise ClosedError("This database is closed.", hint="Use it inside `async with`, or connect again.")
+        if engine is None:
+            self._start()  # over a store of the caller's own, which is open already
+            return self.check()
+        if self._pid != os.getpid():
+            raise ClosedError("This database was opened before the process forked.", hint="Connect after the fork.")
+        if self._exits is None and self._loop is not None and self._loop.is_closed():
+            self._start()
+            return self.check()
+        raise ClosedError("This database is open in another event loop.", hint="Connect inside the loop that uses it.")
+
+    @property
+    def engine(self) -> Engine:
+        """What all operations on the bucket share."""
+        return self.check()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The tables of the bucket, as far as they are known."""
+        self.check()
+        assert self._catalog is not None  # noqa: S101 - it comes and goes with the engine
+        return self._catalog
+
+    def stats(self) -> dict[str, int]:
+        """Requests sent by kind, every attempt counted; empty for a store that does not count."""
+        stats: Callable[[], dict[str, int]] = getattr(self.store, "stats", dict[str, int])
+        return stats()
+
+    # Tables
+
+    async def create_tables(self, schema: Schema | None = None) -> Schema:
+        """
+        Create the tables of a schema (default: the database's own) as far as they are missing. Safe to repeat.
+
+        Raises:
+            SchemaError: A declaration clashes with what is stored.
+        """
+        created = await tables.create_tables(self.catalog, self.schema if schema is None else schema)
+        self.schema = self.schema.with_tables(created)
+        return self.schema
+
+    async def alter_table(
+        self, table: str, *columns: Column, indexes: Sequence[Sequence[str]] = (), exclusive: bool | None = None
+    ) -> Table:
+        """
+        Add columns, or indexes on columns, to a table; an index is built over what is there before this returns.
+
+        Args:
+            indexes: Indexes over several columns: `[("country", "city")]`.
+            exclusive: Nobody else writes to the table now or did so in the last minutes: the wait for other writers
+                (17 minutes on S3) is skipped. Default: only where nobody else can, in memory.
+
+        Raises:
+            SchemaError: It clashes with what is stored; documents share a value that shall be unique.
+        """
+        alone = self.is_private if exclusive is None else exclusive
+        altered = await tables.alter_table(self.catalog, table, columns, indexes, exclusive=alone)
+        self.schema = self.schema.with_tables([altered])
+        return altered
+
+    async def tables(self) -> list[str]:
+        """Names of all tables in the bucket."""
+        return await self.catalog.names()
+
+    async def table(self, name: str) -> Table:
+        """A table as the bucket holds it; SchemaError if it was never created."""
+        return await self.catalog.table(name)
+
+    # Documents
+
+    @overload
+    def repository(self, kind: type[R]) -> Repository[R]: ...
+    @overload
+    def repository(self, kind: str) -> Repository[Object]: ...
+    def repository(self, kind: type[Any] | str) -> Repository[Any]:
+        """The documents of a record class, or of a table by name. Keep it: making one costs more than using it."""
+        return Repository(self, kind)
+
+    async def source(self, kind: type[Record] | str) -> tuple[Documents, Table]:
+        """For repositories: the documents of a table, and what it holds."""
+        table = await known_table(self.catalog, kind)
+        return self.catalog.documents(table), table
+
+    def written(self, table: str) -> frozenset[str]:  # noqa: ARG002
+        """For repositories: nothing is written before it is stored."""
+        return frozenset()
+
+    async def insert(self, obj: Object) -> Object:
+        """`Repository.insert` of an object."""
+        return await self._objects(obj.table_name).insert(obj)
+
+    async def update(self, obj: Object) -> Object:
+        """`Repository.update` of an object."""
+        return await self._objects(obj.table_name).update(obj)
+
+    async def upsert(self, obj: Object) -> bool:
+        """`Repository.upsert` of an object."""
+        return await self._objects(obj.table_name).upsert(obj)
+
+    async def find_by_id(self, table: str, id: str) -> Object | None:
+        """`Repository.find_by_id` of a table."""
+        return await self._objects(table).find_by_id(id)
+
+    async def find_by_key(self, table: str, key: str, value: object) -> Object | None:
+        """`Repository.find_by_key` of a table."""
+        return await self._objects(table).find_by_key(key, value)
+
+    async def delete_by_id(self, table: str, id: str) -> bool:
+        """`Repository.delete` of a table."""
+        return await self._objects(table).delete(id)
+
+    def _objects(self, table: str) -> Repository[Object]:
+        self.check()
+        found = self._by_name.get(table)
+        if found is None:
+            found = self._by_name[table] = self.repository(table)
+        return found
+
+    # Transactions, leases
+
+    def transaction(self) -> DatabaseTransaction:
+        """A transaction: `async with db.transaction() as tx`. Commits on exit, rolls back on an exception."""
+        return DatabaseTransaction(self)
+
+    async def run(self, work: Callable[[DatabaseTransaction], T | Awaitable[T]]) -> T:
+        """
+        Run `work(tx)` in a transaction, and all of it again after a conflict, until 30 s have passed.
+
+        Raises:
+            TransactionConflictError: The last one.
+        """
+
+        async def attempt() -> T:
+            async with self.transaction() as tx:
+                answer = work(tx)
+                return cast(T, await answer if inspect.isawaitable(answer) else answer)
+
+        return await again(self.check(), attempt, on=TransactionConflictError)
+
+    def lease(self, name: str, *, ttl: float = 30.0, timeout: float | None = None) -> Lease:
+        """A lease: `async with db.lease("nightly", ttl=30) as lease`. One holder at a time; its token only grows."""
+        return Lease(self.check(), name, ttl=ttl, timeout=timeout)
+
+
+class Connecting:
+    """A database that is about to be opened: by `async with`, or by `await`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __await__(self) -> Generator[Any, None, Database]:
+        return self._database.open().__await__()
+
+    async def __aenter__(self) -> Database:
+        return await self._database.open()
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._database.close()
+
+
+def connect(url: str, *, schema: Schema | None = None, **options: Any) -> Connecting:
+    """
+    Connect to a database: `async with connect(url) as db`, or `db = await connect(url)` and `await db.close()`.
+
+    Args:
+        url: `s3://bucket/prefix?region=...`, `sqlite:///path.db`, `sqlite://:memory:`, `memory://`.
+        schema: What the program declares.
+        options: Fields of the store's settings, which override the URL's parameters; for S3 also `session`,
+            `credentials` and `clock`.
+
+    Raises:
+        ConfigurationError: At once: the connection string or an option is wrong.
+        BucketNotFoundError, AccessDeniedError, InvalidCredentialsError, ConnectionTimeoutError: When it is opened.
+    """
+    database = Database(adapter_for(url, **options), schema)
+    database.is_private = url.startswith(("memory:", "sqlite://:memory:"))
+    return Connecting(database)
