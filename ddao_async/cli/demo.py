@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import anyio
 import typer
 
 from ..errors import DDAOError, ValidationError
@@ -23,7 +24,7 @@ T = TypeVar("T")
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the objects in the bucket.")]
 
 _USER = {"email": "john.doe@example.com", "name": "John Doe", "age": 42, "profile": {"city": "Utrecht"}}
-_DOCUMENTS = {
+_DOCUMENTS: dict[str, dict[str, Any]] = {
     "doc1": {"title": "Getting started", "author": "user123", "pages": 12, "tags": ["intro"]},
     "doc2": {"title": "Going further", "author": "user123", "pages": 48, "tags": ["index", "query"]},
     "doc3": {"title": "Staying safe", "author": "somebody else", "pages": 30, "tags": []},
@@ -33,7 +34,6 @@ _DOCUMENTS = {
 def demo(keep: Keep = False, url: Url = None, as_json: AsJson = False) -> None:
     """Show what the library does: on an S3 server of its own, or with --url on any empty database."""
     from ..database import connect
-    from .session import run
 
     async def work() -> None:
         async with _place(url) as (where, what):
@@ -51,7 +51,7 @@ def demo(keep: Keep = False, url: Url = None, as_json: AsJson = False) -> None:
                 if keep:
                     steps.say(f"The objects are kept: ddao-async ls --url '{where}'")
 
-    run(work)
+    anyio.run(work)
 
 
 class _Steps:

@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
+import anyio
 import typer
 
 from .option import AsJson, Url, required_url
 from .output import emit, say
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from ..storage.protocol import ObjectStore
 
 Where = Annotated[str | None, typer.Argument(metavar="[URL]", help="Instead of --url.", show_default=False)]
 _MARKS = {"ok": "ok  ", "note": "NOTE", "failed": "FAIL", "skipped": "skip"}
@@ -17,15 +23,14 @@ _MARKS = {"ok": "ok  ", "note": "NOTE", "failed": "FAIL", "skipped": "skip"}
 
 def doctor(where: Where = None, url: Url = None, as_json: AsJson = False) -> None:
     """Check credentials, bucket, region, clock, reading, writing and what the server promises, with hints."""
-    from ..database import open_store
     from ..maintenance.doctor import Health, diagnose
-    from .session import run
+    from ..storage.adapter import adapter_for
 
     named = required_url(where or url)
 
     async def work() -> int:
         failed = 0
-        async with open_store(named) as store:
+        async with cast("AbstractAsyncContextManager[ObjectStore]", adapter_for(named)) as store:
             async for step in diagnose(store):
                 failed += step.health is Health.FAILED
                 if as_json:
@@ -36,5 +41,5 @@ def doctor(where: Where = None, url: Url = None, as_json: AsJson = False) -> Non
                     say(f"{'':26} {step.hint}")
         return failed
 
-    if run(work):
+    if anyio.run(work):
         raise typer.Exit(1)

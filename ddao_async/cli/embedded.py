@@ -7,7 +7,7 @@ The server's process ends when its standard input does, so it never outlives the
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from subprocess import DEVNULL, PIPE
@@ -22,7 +22,7 @@ START_TIMEOUT = 60.0
 
 
 @asynccontextmanager
-async def embedded_server() -> AsyncIterator[str]:
+async def embedded_server() -> AsyncGenerator[str, None]:
     """
     Start a server with no buckets, give its URL, stop it at the end. Any credentials do.
 

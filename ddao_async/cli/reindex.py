@@ -29,6 +29,8 @@ def reindex(
     table: Table, check: Check = False, exclusive: Exclusive = False, url: Url = None, as_json: AsJson = False
 ) -> None:
     """Build the indexes of a table, beside running writers, and check those that are there."""
+    from .. import maintenance
+    from ..catalog import layout_of
     from ..database import Database
     from .session import with_database
 
@@ -41,7 +43,15 @@ def reindex(
                 done += 1
                 progress.show(done)
 
-            return await db.reindex(table, check=check, exclusive=exclusive, on_document=on_document)
+            layout = layout_of(await db.table(table))
+            if check:
+                return await maintenance.check(db.engine, layout, on_document=on_document)
+            built, checked = await maintenance.reindex(db.engine, layout, exclusive=exclusive, on_document=on_document)
+            for name in built.indexes:
+                note(
+                    f"{name} is complete: {built.documents:,} documents, {built.written:,} entries and claims written."
+                )
+            return checked
 
     checked = with_database(url, work)
     if as_json:

@@ -22,17 +22,4 @@ def with_database(url: str | None, work: Callable[[Database], Awaitable[T]]) -> 
         async with connect(required_url(url)) as db:
             return await work(db)
 
-    return run(session)
-
-
-def run(work: Callable[[], Awaitable[T]]) -> T:
-    """Run asynchronous work to its end; an error that left a task group alone is raised without the group."""
-    try:
-        return anyio.run(work)
-    except BaseExceptionGroup as group:
-        raise _first(group) from group
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return anyio.run(session)

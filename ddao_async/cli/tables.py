@@ -19,7 +19,7 @@ def tables(url: Url = None, as_json: AsJson = False) -> None:
     from .session import with_database
 
     async def work(db: Database) -> None:
-        found = list(await db.tables())
+        found = [await db.table(name) for name in await db.tables()]
         if as_json:
             for table in found:
                 emit(table, as_json=True)

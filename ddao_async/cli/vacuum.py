@@ -17,12 +17,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Remove nothing, only co
 
 def vacuum(dry_run: DryRun = False, url: Url = None, as_json: AsJson = False) -> None:
     """Remove garbage that is older than a day, beside running writers."""
+    from .. import maintenance
     from ..database import Database
-    from ..maintenance import Vacuumed
     from .session import with_database
 
-    async def work(db: Database) -> Vacuumed:
-        return await db.vacuum(dry_run=dry_run)
+    async def work(db: Database) -> maintenance.Vacuumed:
+        return await maintenance.vacuum(db.engine, dry_run=dry_run)
 
     done = with_database(url, work)
     problems = {key: str(error) for key, error in done.problems.items()}

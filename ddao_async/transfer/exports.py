@@ -5,7 +5,6 @@ Export: the documents of a table as JSON lines, one after the other, in memory t
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -64,13 +63,12 @@ async def export_records(
         if on_progress is not None:
             on_progress(report)
 
-    async with aclosing(aiter(query)) as documents:
-        async for document in documents:
-            encoder.encode_into(plain(document), batch, -1)
-            batch += b"\n"
-            report.exported += 1
-            if len(batch) >= BATCH_BYTES:
-                await flush()
+    async for document in query:
+        encoder.encode_into(plain(document), batch, -1)
+        batch += b"\n"
+        report.exported += 1
+        if len(batch) >= BATCH_BYTES:
+            await flush()
     if batch:
         await flush()
     report.problems = {key: str(error) for key, error in query.problems.items()}

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import anyio
 import msgspec
@@ -26,11 +26,12 @@ from ..errors import (
     ConfigurationError,
     ConflictError,
     CorruptDocumentError,
+    SchemaError,
     UniqueViolationError,
     UnknownOutcomeError,
     ValidationError,
 )
-from ..model.record import Object
+from ..model.record import LeftOut, Object
 from ..model.schema import Column, Schema, Table
 from .inference import Inference
 from .literal import literal
@@ -107,7 +108,7 @@ async def import_records(
         try:
             await job.run(seen, batches, concurrency, on_progress)
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise _first(cast(Any, group)) from None
     return job.report
 
 
@@ -140,9 +141,10 @@ class _Import:
     async def prepare(self, source: Source, batches: _Batches) -> deque[list[Row | Reject]]:
         """Learn the table's columns, or create it. Gives back the batches that had to be read for that."""
         self._is_text = source.format == "csv"
-        table = await self._db.find_table(self.report.table)
         seen: deque[list[Row | Reject]] = deque()
-        if table is None:
+        try:
+            table = await self._db.table(self.report.table)
+        except SchemaError:  # it was never created
             table = await self._create(source, batches, seen)
         self._columns = {column.name: column for column in table.columns}
         return seen
@@ -226,7 +228,7 @@ class _Import:
             mine.set()
 
     async def _write(self, document: Object) -> None:
-        if self._on_conflict == "replace":
+        if self._on_conflict == "replace" and not isinstance(document.id, LeftOut):
             if await self._repository.upsert(document):
                 self.report.inserted += 1
             else:
@@ -287,6 +289,6 @@ def _observe(inference: Inference, batch: list[Row | Reject]) -> int:
     return len(rows)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
     first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return _first(cast(Any, first)) if isinstance(first, BaseExceptionGroup) else first
