@@ -5,30 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# fmt: off
+# isort: off
 from .database import Database, connect
-from .errors import (  # fmt: skip
-    AccessDeniedError,
-    AlreadyExistsError,
-    BucketNotFoundError,
-    ClosedError,
-    ConfigurationError,
-    ConflictError,
-    ConnectionTimeoutError,
-    CorruptDocumentError,
-    DDAOError,
-    InvalidCredentialsError,
-    LeaseLostError,
-    NotFoundError,
-    SchemaError,
-    StoreError,
-    StoreUnavailableError,
-    ThrottledError,
-    TransactionConflictError,
-    UniqueViolationError,
-    UnknownOutcomeError,
-    UnsupportedError,
-    ValidationError,
+from .errors import (
+    AccessDeniedError, AlreadyExistsError, BucketNotFoundError, ClosedError, ConfigurationError, ConflictError,
+    ConnectionTimeoutError, CorruptDocumentError, DDAOError, InvalidCredentialsError, LeaseLostError, NotFoundError,
+    SchemaError, StoreError, StoreUnavailableError, ThrottledError, TransactionConflictError, UniqueViolationError,
+    UnknownOutcomeError, UnsupportedError, ValidationError,
 )
+# fmt: on
+# isort: on
 from .lease import Lease
 from .many import InsertReport
 from .model.predicate import field
