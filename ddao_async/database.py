@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
-from . import tables
 from .catalog import Catalog, known_table
 from .documents import Documents
 from .engine import Engine, Settings
@@ -156,7 +155,9 @@ class Database:
         Raises:
             SchemaError: A declaration clashes with what is stored.
         """
-        created = await tables.create_tables(self.catalog, self.schema if schema is None else schema)
+        from .tables import create_tables  # the probe and builders are for starts, not for every import
+
+        created = await create_tables(self.catalog, self.schema if schema is None else schema)
         self.schema = self.schema.with_tables(created)
         return self.schema
 
@@ -174,8 +175,10 @@ class Database:
         Raises:
             SchemaError: It clashes with what is stored; documents share a value that shall be unique.
         """
+        from .tables import alter_table
+
         alone = self.is_private if exclusive is None else exclusive
-        altered = await tables.alter_table(self.catalog, table, columns, indexes, exclusive=alone)
+        altered = await alter_table(self.catalog, table, columns, indexes, exclusive=alone)
         self.schema = self.schema.with_tables([altered])
         return altered
 
