@@ -120,7 +120,7 @@ async def test_the_steps_of_a_commit_come_in_their_order():
 async def test_changed_columns_cost_two_requests_each():
     client = Bucket().client(INDEXED)
     for doc in "ab":
-        await client.documents.insert(id, fields(age=1, email=doc))
+        await client.documents.insert(doc, fields(age=1, email=doc))
     client.store.reset()
 
     async def work(documents: TransactionDocuments) -> None:
