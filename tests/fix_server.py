@@ -43,6 +43,8 @@ class Server(msgspec.Struct, frozen=True):
     secret_key: str
     reader_access_key: str = ""
     reader_secret_key: str = ""
+    bucket: str = "shared"
+    """A bucket that is there. Prefer it, with a prefix of one's own, to new ones: SeaweedFS makes files for each."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -123,8 +125,17 @@ def _seaweedfs(folder: Path) -> tuple[list[str], Server]:
     for service in ("master", "volume", "filer"):
         command += [f"-{service}.port", str(free_port()), f"-{service}.port.grpc", str(free_port())]
     port = free_port()
-    command += ["-s3.port", str(port), "-s3.port.grpc", str(free_port()), "-s3.port.iceberg", "0", "-s3.port.lance", "0"]
-    command += ["-master.volumeSizeLimitMB", "256", "-master.telemetry=false", "-volume.max", "200"]
+    command += [
+        "-s3.port",
+        str(port),
+        "-s3.port.grpc",
+        str(free_port()),
+        "-s3.port.iceberg",
+        "0",
+        "-s3.port.lance",
+        "0",
+    ]
+    command += ["-master.volumeSizeLimitMB", "256", "-master.telemetry=false", "-volume.max", "0"]
     command += ["-s3.allowDeleteBucketNotEmpty=false", "-s3.autoCreateBucket=false"]
     url = f"http://127.0.0.1:{port}"
     return command, Server("seaweedfs", url, ACCESS_KEY, SECRET_KEY, READER_ACCESS_KEY, READER_SECRET_KEY)
@@ -183,6 +194,7 @@ def _start(folder: Path, plan: Callable[[Path], tuple[list[str], Server]], owner
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},  # SeaweedFS: one volume a bucket, not 7
             )
         if _is_ready(server, supervisor):
             (folder / "supervisor.pid").write_text(str(supervisor.pid))
@@ -198,8 +210,7 @@ def _is_ready(server: Server, supervisor: subprocess.Popen[bytes]) -> bool:
 
     client = _client(server.url, server.access_key, server.secret_key)
     end = time.monotonic() + START_TIMEOUT
-    bucket = new_bucket_name()
-    made = False
+    bucket, made = server.bucket, False
     while time.monotonic() < end and supervisor.poll() is None:
         try:
             if not made:
