@@ -191,7 +191,7 @@ class Query(Generic[T]):
         read = candidates
         if self._limit is not None and not chosen.sorts:
             read = min(read, self._limit)
-        access, index, requests = _requests(chosen, candidates, read)
+        access, index, requests = _requests(chosen, read)
         return Explanation(
             access=access,
             index=index,
@@ -273,13 +273,13 @@ async def _length(search: Search) -> int:
     return len(found)
 
 
-def _requests(chosen: Plan, candidates: int, read: int) -> tuple[str, str | None, dict[str, int]]:
+def _requests(chosen: Plan, read: int) -> tuple[str, str | None, dict[str, int]]:
     match chosen.access:
         case Ids():
             return "id", None, {"get": read}
         case Claims(index, values):
             return "unique", index.name, {"get": len(values) + read}
         case Entries(index, ranges):
-            return "index", index.name, {"list": max(len(ranges), -(-candidates // 1000)), "get": read}
+            return "index", index.name, {"list": max(len(ranges), -(-read // 1000)), "get": read}
         case Scan():
-            return "scan", None, {"list": max(1, -(-candidates // 1000)), "get": read}
+            return "scan", None, {"list": max(1, -(-read // 1000)), "get": read}
