@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = list(sys.argv[1:] if arguments is None else arguments)
         status = app.command_line(args=words or ["--help"], prog_name="ddao-async", standalone_mode=False)
         sys.stdout.flush()
+        if status == INTERRUPTED:  # how newer versions of typer end at Ctrl-C
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else DONE
     except app.UsageFault as error:
         return _fail(f"{error.format_message().rstrip('.')}. 'ddao-async --help' shows what there is.", USAGE)

@@ -18,7 +18,15 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from ..config import Credentials, S3Settings, s3_settings, settings_from_url
-from ..errors import BucketNotFoundError, ClosedError, ConfigurationError, DDAOError, UnsupportedError, ValidationError
+from ..errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    ClosedError,
+    ConfigurationError,
+    DDAOError,
+    UnsupportedError,
+    ValidationError,
+)
 from ..wire.endpoint import endpoint_for
 from ..wire.request import Request, Response, Unanswered, Unsent
 from ..wire.retry import Verdict, verdict_of
@@ -147,6 +155,10 @@ class S3Adapter:
         exchange = self._here()
         try:
             await exchange.send(Request(operation="head_bucket"))
+        except AccessDeniedError:
+            # An answer to HEAD has no body that could say why: a wrong secret looks like a missing permission. A LIST
+            # tells which, and may be allowed where HEAD is not (a policy for one prefix).
+            await exchange.send(Request(operation="list", prefix=self.settings.prefix, max_keys=1))
         except BucketNotFoundError:
             if not self.settings.create_bucket:
                 raise

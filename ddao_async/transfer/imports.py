@@ -183,7 +183,7 @@ class _Import:
         on_progress: Callable[[ImportReport], None] | None,
     ) -> None:
         send, receive = anyio.create_memory_object_stream[Row](concurrency)
-        async with anyio.create_task_group() as group:
+        async with receive, anyio.create_task_group() as group:
             for _ in range(concurrency):
                 group.start_soon(self._work, receive)
             async with send:
@@ -193,7 +193,6 @@ class _Import:
                     await self._hand_out(batch, send)
                     if on_progress is not None:
                         on_progress(self.report)
-        receive.close()
 
     async def _hand_out(self, batch: list[Row | Reject], send: MemoryObjectSendStream[Row]) -> None:
         for item in batch:
