@@ -50,9 +50,10 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Duplicate(msgspec.Struct, frozen=True):
-    """A live document of another id has the value."""
+    """A live document of another id has the value of this unique index."""
 
     id: str
+    index: str
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -71,31 +72,47 @@ async def place(engine: Engine, attempt: Attempt, document: Document, held: Vers
     values = copy.values(document.fields)
     before = copy.values(old.fields) if old else {}
     tags, places = needed(copy.indexes, copy.complete, values, before, old.tags if old else {})
-    made: list[Place] = []
-    revision = document.revision or ""
-    entries = [replace(one, tag=revision) for one in places if not one.unique]
-    if entries:
-        await all_of([put_entry(engine, table, document.id, entry) for entry in entries])
-        made += entries
-    is_current = True
-    for wanted in (one for one in places if one.unique):
-        own = owned.get((wanted.index, wanted.value))
-        taken = await take(engine, table, copy, wanted, document.id, held, own)
-        if isinstance(taken, Duplicate):
-            await withdraw(engine, table, document.id, made)
-            raise UniqueViolationError(
-                f"Document {taken.id!r} of table {table.name!r} has this value of unique {wanted.index!r} already.",
-                hint="Choose another value, or change that document first.",
-            )
-        if isinstance(taken, Changed):
-            is_current = False
-            break
-        held = taken.held
-        owned[wanted.index, wanted.value] = taken.etag
-        made.append(replace(wanted, tag=taken.etag))
+    entries = [replace(one, tag=document.revision or "") for one in places if not one.unique]
+    claims = _Claims(held)
+    calls = [put_entry(engine, table, document.id, entry) for entry in entries]
+    wanted = [one for one in places if one.unique]
+    if wanted:
+        calls.append(_take_all(engine, attempt, wanted, document.id, claims, owned))
+    await all_of(calls)
+    made = entries + claims.made
+    if isinstance(claims.stopped_by, Duplicate):
+        await withdraw(engine, table, document.id, made)
+        other, index = claims.stopped_by.id, claims.stopped_by.index
+        raise UniqueViolationError(
+            f"Document {other!r} of table {table.name!r} has this value of unique {index!r} already.",
+            hint="Choose another value, or change that document first.",
+        )
     tags |= {one.index: one.tag for one in made}
-    fence = held.document.fence if held else None
-    return Placed(replace(document, tags=tags, fence=fence), held, made, is_current)
+    fence = claims.held.document.fence if claims.held else None
+    return Placed(replace(document, tags=tags, fence=fence), claims.held, made, claims.stopped_by is None)
+
+
+class _Claims(msgspec.Struct):
+    """Claims being taken: what the document must be written over so far, those taken, and what ended it early."""
+
+    held: Versioned | None
+    made: list[Place] = []
+    stopped_by: Duplicate | Changed | None = None
+
+
+async def _take_all(
+    engine: Engine, attempt: Attempt, wanted: list[Place], id: str, claims: _Claims, owned: Owned
+) -> None:
+    """One after the other, by name: two writers that want the same values meet at the first of them."""
+    for one in wanted:
+        own = owned.get((one.index, one.value))
+        taken = await take(engine, attempt.table, attempt.copy, one, id, claims.held, own)
+        if not isinstance(taken, Taken):
+            claims.stopped_by = taken
+            return
+        claims.held = taken.held
+        owned[one.index, one.value] = taken.etag
+        claims.made.append(replace(one, tag=taken.etag))
 
 
 async def put_entry(engine: Engine, table: TableLayout, id: str, entry: Place) -> None:
@@ -162,7 +179,7 @@ async def take(
             if claim.id == id and (now and now.version) != (held and held.version):
                 return Changed()
             if claim.id != id and _is_live(copy, wanted, now):
-                return Duplicate(claim.id)
+                return Duplicate(claim.id, wanted.index)
             if waits < 2:
                 waits += 1
                 await engine.sleep(engine.settings.claim_wait / 2 * (0.5 + engine.jitter()))
