@@ -7,8 +7,11 @@ import time
 from typing import Any
 
 import pytest
+from fix_server import Server, free_port, new_bucket_name
+from fix_storage import s3_store
 from lax_store import LaxStore
 
+from ddao_async.config import Credentials
 from ddao_async.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -75,7 +78,8 @@ async def test_looks_anew_at_what_was_recorded() -> None:
     ("error", "failed", "before"),
     [
         (ConnectionTimeoutError("No answer.", hint="Check the endpoint."), "connection", []),
-        (InvalidCredentialsError("Unknown key.", hint="Check AWS_ACCESS_KEY_ID."), "credentials", ["connection"]),
+        (InvalidCredentialsError("Unknown key.", status=403, hint="Check it."), "credentials", ["connection"]),
+        (InvalidCredentialsError("None found.", hint="Set AWS_ACCESS_KEY_ID."), "credentials", []),
         (BucketNotFoundError("No bucket.", hint="Create it."), "bucket", ["connection", "credentials"]),
     ],
 )
@@ -180,3 +184,51 @@ async def test_reads_a_sample_of_a_large_table(table: MemoryAdapter) -> None:
     step = (await examined(table, sample=10))["table users"]
 
     assert "10 documents read, there are more" in step.detail
+
+
+# ---- real servers
+
+
+async def test_a_server_that_is_not_there(moto_server: Server) -> None:
+    steps = await examined_at(moto_server, endpoint=f"http://127.0.0.1:{free_port()}", deadline=2.0)
+
+    assert list(steps) == ["connection", "objects"]
+    assert "Check that the server runs" in steps["connection"].hint
+
+
+async def test_a_bucket_that_is_not_there(seaweedfs: Server) -> None:
+    steps = await examined_at(seaweedfs, bucket=new_bucket_name())
+
+    assert list(steps) == ["connection", "credentials", "bucket", "objects"]
+    assert steps["bucket"].health is Health.FAILED
+    assert steps["bucket"].hint
+
+
+@pytest.mark.parametrize(
+    "credentials", [Credentials("nobody", "secret"), Credentials("labaccess", "wrong")], ids=["key", "secret"]
+)
+async def test_credentials_that_the_server_does_not_know(seaweedfs: Server, credentials: Credentials) -> None:
+    steps = await examined_at(seaweedfs, bucket=seaweedfs.create_bucket(), credentials=credentials)
+
+    assert list(steps) == ["connection", "credentials", "objects"]
+    assert steps["credentials"].health is Health.FAILED
+    assert "wrong" not in repr(steps)
+
+
+async def test_credentials_that_may_only_read(seaweedfs: Server) -> None:
+    """What they may do is examined, what they may not is named, and the tables are looked at."""
+    bucket = seaweedfs.create_bucket()
+    async with s3_store(seaweedfs, bucket) as store:
+        await store.put("tables/users/objects/ann.json", document("ann"))
+    reader = Credentials(seaweedfs.reader_access_key, seaweedfs.reader_secret_key)
+    steps = await examined_at(seaweedfs, bucket=bucket, credentials=reader)
+
+    assert steps["write"].health is Health.FAILED
+    assert steps["write"].hint
+    assert steps["table users"].health is Health.NOTE
+    assert "1 without revision" in steps["table users"].detail
+
+
+async def examined_at(server: Server, *, bucket: str = "bucket", **options: Any) -> dict[str, Step]:
+    async with s3_store(server, bucket, **options) as store:
+        return await examined(store)

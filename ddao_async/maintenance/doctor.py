@@ -38,6 +38,9 @@ SKEW_NOTED = 60.0
 """Seconds. Requests are signed with the server's time: a wrong clock here harms logs and times, not requests."""
 
 
+replace = msgspec.structs.replace
+
+
 class Health(Enum):
     """How a step ended."""
 
@@ -97,33 +100,32 @@ async def diagnose(
 
 async def _reach(store: ObjectStore) -> AsyncIterator[Step]:
     """Connection, credentials and bucket: one request tells which of them is wrong."""
-    where = address(store) or type(store).__name__
+    where = address(store)
     began = time.monotonic()
+    connection = Step("connection", Health.OK, f"{where} answers." if where else "None is needed.")
+    credentials = Step("credentials", Health.OK, "The server knows them." if where else "None are needed.")
     try:
         await _check(store)
     except (ConnectionTimeoutError, StoreUnavailableError) as exc:
         yield _failed("connection", exc, began)
-        return
     except InvalidCredentialsError as exc:
-        yield Step("connection", Health.OK, f"{where} answers.")
+        if exc.status is not None:  # None: there were none to send
+            yield connection
         yield _failed("credentials", exc, began)
-        return
     except AccessDeniedError as exc:
-        yield Step("connection", Health.OK, f"{where} answers.")
-        yield Step("credentials", Health.OK, "The server knows them.")
-        yield msgspec.structs.replace(_failed("bucket", exc, began), health=Health.NOTE)
-        return
+        yield connection
+        yield credentials
+        yield replace(_failed("bucket", exc, began), health=Health.NOTE)
     except BucketNotFoundError as exc:
-        yield Step("connection", Health.OK, f"{where} answers.")
-        yield Step("credentials", Health.OK, "The server knows them.")
+        yield connection
+        yield credentials
         yield _failed("bucket", exc, began)
-        return
     except DDAOError as exc:
         yield _failed("bucket", exc, began)
-        return
-    yield Step("connection", Health.OK, f"{where} answers.", seconds=time.monotonic() - began)
-    yield Step("credentials", Health.OK, "The server knows them.")
-    yield Step("bucket", Health.OK, "It is there." + _region(store))
+    else:
+        yield replace(connection, seconds=time.monotonic() - began)
+        yield credentials
+        yield Step("bucket", Health.OK, "It is there." + _region(store))
 
 
 async def _check(store: ObjectStore) -> None:
@@ -136,8 +138,8 @@ async def _check(store: ObjectStore) -> None:
 
 
 def _region(store: ObjectStore) -> str:
-    region = getattr(store, "region", None)
-    return f" Its region is {region}." if region else ""
+    region = getattr(getattr(store, "settings", None), "region", None)
+    return f" Requests are signed for region {region}." if region else ""
 
 
 def _clock(store: ObjectStore, now: Callable[[], float]) -> Step:
