@@ -112,7 +112,7 @@ class Record(msgspec.Struct, metaclass=RecordMeta):
 
     __declaration__: ClassVar[Declaration]
 
-    id: str = LEFT_OUT
+    id: str = msgspec.field(default_factory=lambda: LEFT_OUT)  # a factory: a JSON schema then shows no default
 
 
 class Object(msgspec.Struct):
