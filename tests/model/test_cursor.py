@@ -1,0 +1,46 @@
+"""Cursors: opaque, safe in a URL, and only for the search that they came from."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddao_async.errors import ValidationError
+from ddao_async.model.cursor import Cursor, Position, format_cursor, parse_cursor, question
+from ddao_async.model.predicate import condition, field
+from ddao_async.model.query import Order
+
+texts = st.text(st.characters(exclude_categories=("Cs",)))
+
+
+@given(texts, texts, st.booleans())
+def test_a_cursor_reads_back_and_is_safe_in_a_url(value: str, id: str, descending: bool) -> None:
+    cursor = Cursor(Order(("age",), ("integer",), descending), Position(value, id), "q")
+    text = format_cursor(cursor)
+
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", text)
+    assert parse_cursor(text, "q") == cursor
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "!!", "é", "W10", format_cursor(Cursor(Order(), Position("", "a"), "other"))]
+)
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="cursor"):
+        parse_cursor(text, "q")
+
+
+def test_the_question_is_table_conditions_and_order_whatever_their_sequence() -> None:
+    one, other = condition(field("a") == 1, None), condition(field("b") > 1, None)
+    asked = question("t", [one, other], None)
+
+    assert question("t", [other, one], None) == asked
+    assert (
+        len(
+            {asked, question("u", [one, other], None), question("t", [one], None), question("t", [one, other], Order())}
+        )
+        == 4
+    )
