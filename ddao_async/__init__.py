@@ -25,7 +25,7 @@ from .query import Explanation, Page, Query
 from .repository import Repository, Snapshot
 from .storage.memory import MemoryAdapter
 from .storage.protocol import BatchResult, Capabilities, ListPage, ObjectInfo, ObjectStore, StoredObject
-from .transacted import DatabaseTransaction
+from .transacted import DatabaseTransaction as Transaction
 
 if TYPE_CHECKING:
     from .storage.s3 import S3Adapter
@@ -37,10 +37,10 @@ _LAZY = {"S3Adapter": ".storage.s3", "SQLiteAdapter": ".storage.sqlite"}  # what
 __all__ = [
     "AccessDeniedError", "AlreadyExistsError", "BatchResult", "BucketNotFoundError", "Capabilities", "ClosedError",
     "Column", "ConfigurationError", "ConflictError", "ConnectionTimeoutError", "CorruptDocumentError", "DDAOError",
-    "Database", "DatabaseTransaction", "Explanation", "Index", "InsertReport", "InvalidCredentialsError", "Lease",
-    "LeaseLostError", "ListPage", "MemoryAdapter", "NotFoundError", "Object", "ObjectInfo", "ObjectStore", "Page",
-    "Query", "Record", "Repository", "S3Adapter", "SQLiteAdapter", "Schema", "SchemaError", "Snapshot",
-    "StoreError", "StoreUnavailableError", "StoredObject", "Table", "ThrottledError", "TransactionConflictError",
+    "Database", "Explanation", "Index", "InsertReport", "InvalidCredentialsError", "Lease", "LeaseLostError",
+    "ListPage", "MemoryAdapter", "NotFoundError", "Object", "ObjectInfo", "ObjectStore", "Page", "Query", "Record",
+    "Repository", "S3Adapter", "SQLiteAdapter", "Schema", "SchemaError", "Snapshot", "StoreError",
+    "StoreUnavailableError", "StoredObject", "Table", "ThrottledError", "Transaction", "TransactionConflictError",
     "Unique", "UniqueViolationError", "UnknownOutcomeError", "UnsupportedError", "ValidationError", "connect",
     "field",
 ]
