@@ -8,23 +8,31 @@ from .world import TABLE, World
 STATE_KEY = f"tables/{TABLE}/_state.json"
 
 
-def indexes_hold(world: World, key: str) -> None:
+class Indexes:
     """
     Always, for every index that readers may use: a live document has its entry (claim), no two share a unique value.
 
-    An index may be used while it is `complete`, and by an old copy of `_state.json` while it is `dropping`.
+    An index may be used while it is `complete`, and by an old copy of `_state.json` while it is `dropping` after that.
     """
-    if key.startswith("_leases/"):
-        return
-    state = world.object(STATE_KEY) or {"indexes": {}}
-    for column, index in state["indexes"].items():
-        if index["state"] == "building":
-            continue
-        live = {doc: state for doc in world.history.logs if (state := world.history.now(doc)) is not None}
-        if column == "u":
-            _claims_hold(world, live)
-        else:
-            _entries_hold(world, live)
+
+    def __init__(self) -> None:
+        self._completed: dict[str, str] = {}
+
+    def __call__(self, world: World, key: str) -> None:
+        """Look after a request to this key."""
+        if key.startswith("_leases/"):
+            return
+        indexes = (world.object(STATE_KEY) or {"indexes": {}})["indexes"]
+        for column, index in indexes.items():
+            if index["state"] == "complete":
+                self._completed[column] = index["build"]
+            if index["state"] == "building" or self._completed.get(column) != index["build"]:
+                continue
+            live = {doc: state for doc in world.history.logs if (state := world.history.now(doc)) is not None}
+            if column == "u":
+                _claims_hold(world, live)
+            else:
+                _entries_hold(world, live)
 
 
 def _entries_hold(world: World, live: dict[str, State]) -> None:

@@ -144,6 +144,11 @@ MUTATIONS = {
                 "    locks |= dict.fromkeys(missing[1:], ERASE)\n    checks = missing[:1] + [",
                 "    checks = missing + [",
             ),
+            Edit(
+                "transaction/commit.py",
+                "        await all_of([self._check(key) for key in missing])\n",
+                "        await all_of([self._check(key) for key in reversed(missing)])\n",
+            ),
         ],
     ),
     "aborted_created_after_lost_committed": Mutation(
@@ -413,7 +418,7 @@ MUTATIONS = {
         ],
     ),
     "copies_compared_by_states": Mutation(
-        "drop",
+        "back_again",
         (),
         [
             Edit(
@@ -424,7 +429,7 @@ MUTATIONS = {
         ],
     ),
     "state_without_nonce": Mutation(
-        "drop",
+        "back_again",
         (),
         [
             Edit(
@@ -462,7 +467,7 @@ MUTATIONS = {
         ],
     ),
     "entries_deleted_of_an_index_that_is_back": Mutation(
-        "drop",
+        "back_again",
         (),
         [
             Edit(

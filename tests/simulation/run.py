@@ -8,7 +8,7 @@ from .actor import Actor
 from .build import Build
 from .history import Violation
 from .maintenance import Maintenance
-from .monitor import indexes_hold
+from .monitor import Indexes
 from .scenario import SCENARIOS, Scenario
 from .setup import Encoding, Setup
 from .world import DAY, MINUTE, TABLE, Client, Leap, Misfortune, World
@@ -44,7 +44,9 @@ def _run(build: Build, name: str, seed: int, trace: bool) -> World:
     programs = scenario.prepare(setup)
     setup.done()
     world.misfortune = _misfortune(world, name, scenario)
-    world.monitors.append(indexes_hold)
+    monitor = Indexes()
+    world.monitors.append(monitor)
+    monitor(world, "")
     world.run([(Client(world, f"c{i}"), _on_actor(program)) for i, program in enumerate(programs)])
     world.history.check()
     _settle(world, scenario)
@@ -61,7 +63,7 @@ def _on_actor(program):
 def _settings(world: World, scenario: Scenario) -> dict[str, float]:
     """Waits short enough that runs are about races, not about waiting; the times that are rules stay as they are."""
     return {
-        "intent_lease": world.rng.choice((0.02, 0.3, 10.0)),
+        "intent_lease": world.rng.choice((0.0, 0.02, 0.3, 10.0)),
         "claim_wait": world.rng.choice((0.0, 0.2)),
         "repeat_for": world.rng.choice((0.0, 30.0)),
     }
@@ -74,6 +76,8 @@ def _misfortune(world: World, name: str, scenario: Scenario) -> Misfortune:
         budget=rng.choice((0, 0, 1, 1, 2, 2, 3, 4)),
         chance=rng.choice((0.03, 0.06, 0.12)),
         aim=rng.choice((None, None, "_transactions/", "/objects/", "/_uniques/" if "u" in scenario.columns else None)),
+        fates=rng.choice(((0.45, 0.45), (0.45, 0.45), (0.0, 1.0), (1.0, 0.0))),
+        crash=rng.choice((0.35, 0.35, 0.0, 0.8)),
         twin=rng.choice((0.02, 0.08, 0.08, 0.25)),
         sticky=rng.choice((0.0, 0.5, 0.85, 0.95)),
         frozen=rng.choice((None, None, 0, 1, 2)),
@@ -82,6 +86,7 @@ def _misfortune(world: World, name: str, scenario: Scenario) -> Misfortune:
     )
     if name == "aborted_owner" and rng.random() < 0.7:  # lose the decision while the reader sleeps
         plan.aim, plan.budget, plan.frozen = "_transactions/", 2, None
+        plan.fates, plan.crash, plan.twin = (0.0, 1.0), 0.0, rng.choice((0.02, 0.08))
     if plan.aim:
         plan.chance = 0.3
     if scenario.timed:

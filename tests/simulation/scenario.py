@@ -137,13 +137,16 @@ def reading(w: Setup) -> list[Program]:
         return {i: {"n": 1} if s[i] is None else None for i in "kl"}
 
     choice = w.rng.random()
-    if choice < 0.35:
+    if choice < 0.25:  # never both missing
+        w.document("l", n=1)
+        return [program(*[tx(["k", "l"], swap)] * 3), program(*[tx(["k", "l"], nothing)] * 2)]
+    if choice < 0.5:
         return [
             program(move("a", "b", 1), move("b", "a", 1)),
             program(tx(["a", "b"], nothing)),
             program(add("a", 1), find("b")),
         ]
-    if choice < 0.65:
+    if choice < 0.75:
         return [
             program(tx(["a", "k"], flip), tx(["a", "k"], flip)),
             program(tx(w.rng.choice((["a", "k"], ["k", "a"])), nothing)),
@@ -413,6 +416,49 @@ def drop_beside(w: Setup) -> list[Program]:
     return [program(lambda a: a.drop(column), *again), program(*first), program(one(), one(), one())]
 
 
+def back_again(w: Setup) -> list[Program]:
+    """An index that is dropped and built by several clients, some of which sleep over it for most of an hour."""
+    r = w.rng
+    column = r.choice("xxu")
+    w.document("a", n=0, **{column: "1"}), w.document("b", n=0, **{column: "2"}), w.missing("k")
+    is_there = r.random() < 0.6
+    if not is_there:
+        w.state(**{column: None})
+
+    def sleepy(steps: list[Step]) -> Program:
+        async def run(a: Actor) -> None:
+            if r.random() < 0.7:
+                a.client.naps = {r.randrange(2, 16): r.choice((1100.0, 2200.0, 3000.0, 3400.0))}
+            await program(*steps)(a)
+
+        return run
+
+    def once_gone(step: Step) -> Step:
+        async def run(a: Actor) -> None:
+            for _ in range(200):
+                if not w.world.index_state(column):
+                    break
+                await a.client.turn()
+            await step(a)
+
+        return run
+
+    def build(a: Actor) -> Awaitable[None]:
+        return a.build(column)
+
+    def drop(a: Actor) -> Awaitable[None]:
+        return a.drop(column)
+
+    def one() -> Step:
+        doc, v = r.choice("abk"), r.choice("123")
+        return r.choice((put(doc, **{column: v}), add(doc, 1), insert("k", n=1, **{column: v}), look(column, v)))
+
+    if not is_there:
+        return [sleepy([build]), sleepy([drop, build]), sleepy([one(), one()])]
+    second = r.choice(([once_gone(build)], [build], [one(), one()]))
+    return [sleepy([drop] + r.choice(([build], []))), sleepy(second), sleepy([one(), one()])]
+
+
 def vacuuming(w: Setup) -> list[Program]:
     """`vacuum` with garbage of every kind beside writers that sleep for a day."""
     r = w.rng
@@ -465,6 +511,7 @@ SCENARIOS = {
     "build_lost": Scenario(lost_beside, "x", timed=True),
     "build_unique": Scenario(build_unique, "u", timed=True),
     "drop": Scenario(drop_beside, "xu", timed=True),
+    "back_again": Scenario(back_again, "xu", timed=True),
     "vacuum": Scenario(vacuuming, "xu", timed=True),
 }
 

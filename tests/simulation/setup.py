@@ -12,7 +12,7 @@ import random
 from typing import Any
 
 from .history import History, State
-from .world import TABLE, World
+from .world import DAY, EPOCH, TABLE, World
 
 
 class Encoding:
@@ -40,6 +40,7 @@ class Setup:
         self.rng: random.Random = world.rng
         self._columns = columns
         self._initial: dict[str, State | None] = {}
+        world.loop.now = EPOCH - 10 * DAY  # what lies there is old
         self.state(**dict.fromkeys(columns, "complete"))
 
     def document(self, id: str, *, tags: bool = True, entry: bool = True, fence: bool = False, **fields: Any) -> None:
@@ -121,6 +122,7 @@ class Setup:
     def done(self) -> None:
         """The run may begin."""
         self.world.history = History(self._initial)
+        self.world.loop.now = EPOCH
 
     def _put(self, key: str, data: bytes) -> None:
         put = self.world.memory.put(key, data)

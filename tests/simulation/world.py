@@ -41,7 +41,12 @@ class Misfortune:
     chance: float = 0.0
     aim: str | None = None
     """Faults hit keys with this part only."""
+    fates: tuple[float, float] = (0.45, 0.45)
+    """Of the writes without an answer: the share that was applied, and that becomes a twin."""
+    crash: float = 0.35
+    """Share of the faults that are the client's last."""
     twin: float = 0.08
+    """Chance of each step that a twin lands."""
     sticky: float = 0.5
     """How often the same client goes on."""
     frozen: int | None = None
@@ -122,10 +127,16 @@ class Client:
         self.nonces = 0
         self.decided = 0
         self.stall: Stall | None = None
+        self.naps: dict[int, float] = {}
+        """The answer to the request of this number (from 1) arrives so many seconds late."""
         testing = world.build.testing
         faults = self._park if faulty else self._answer
         self.store = testing.FaultyStore(
-            Bucket(world, world.capabilities), faults, capabilities=world.capabilities, page_size=world.page_size
+            Bucket(world, world.capabilities),
+            faults,
+            capabilities=world.capabilities,
+            page_size=world.page_size,
+            max_attempts=world.max_attempts,
         )
 
     def __repr__(self) -> str:
@@ -200,6 +211,7 @@ class World:
             conditional_put=True, conditional_delete=conditional_delete, sorted_list=True
         )
         self.page_size = self.rng.choice((1, 2, 1000))
+        self.max_attempts = self.rng.choice((1, 2, 8))
         self.misfortune = Misfortune()
         self.history = History({})
         self.monitors: list[Callable[[World, str], None]] = []
@@ -217,6 +229,11 @@ class World:
         """Is there an intent on this document?"""
         body = self.object(f"tables/{TABLE}/objects/{id}.json")
         return body is not None and "intent" in body
+
+    def index_state(self, column: str) -> str | None:
+        """What `_state.json` says of an index; None: there is none."""
+        indexes = (self.object(f"tables/{TABLE}/_state.json") or {"indexes": {}})["indexes"]
+        return indexes[column]["state"] if column in indexes else None
 
     def keys(self, prefix: str) -> list[str]:
         return [key for key in self.memory._keys if key.startswith(prefix)]
@@ -414,16 +431,19 @@ class World:
             return testing.Refused(409 if conditional and rng.random() < 0.5 else 503), "refused"
         if plan.budget and (plan.aim is None or plan.aim in attempt.key) and rng.random() < plan.chance:
             if is_read:
-                if rng.random() < 0.2:
+                if rng.random() < plan.crash / 2:
                     plan.budget -= 1
                     return testing.Crash(), "crash"
             else:
                 plan.budget -= 1
                 fate = rng.random()
-                applied, twin = fate < 0.45, 0.45 <= fate < 0.9
-                if rng.random() < 0.35:
+                applied = fate < plan.fates[0]
+                twin = not applied and fate < sum(plan.fates)
+                if rng.random() < plan.crash:
                     return testing.Crash(applied, twin), "crash"
                 return testing.Lost(applied, twin), "lost"
+        if (nap := client.naps.pop(client.decided, None)) is not None:
+            return testing.Answer(late=nap), "late"
         if plan.late and rng.random() < plan.late:
             return testing.Answer(late=rng.choice(plan.leap.seconds)), "late"
         return testing.Answer(), "answer"
