@@ -143,16 +143,14 @@ async def take(
     Take the claim of a value for a document.
 
     Args:
-        copy: Of the table's state, as the attempt goes by it: it knows the index.
+        copy: As the attempt goes by it: it knows the index.
         wanted: The unique index and the encoded value.
         id: The document's.
         held: What its key held before this call.
         own: Etag of the claim that an earlier attempt of the same operation wrote.
     """
     key = claim_key(table.name, wanted.index, wanted.value)
-    mine = encode_claim(Claim(id, engine.nonce()))
-    over: str | None = None
-    waits = 0
+    mine, over, waits = encode_claim(Claim(id, engine.nonce())), None, 0
     while True:
         outcome = await put(engine, key, mine, over)
         if outcome.etag is not None:

@@ -22,7 +22,7 @@ from .conditional import JSON, headers
 from .engine import Engine
 from .errors import AlreadyExistsError, ConflictError, NotFoundError, UnknownOutcomeError
 from .lookup import Entry
-from .model.body import Versioned, decode, encode, visible
+from .model.body import Versioned, decode, encode
 from .model.document import Document
 from .model.keys import objects_prefix
 from .settle import resolved, settled
@@ -147,10 +147,9 @@ class Documents:
         held = known or await settled(self.engine, self.table, id)
         while True:
             held = expected(self.table, id, held, version, known)
-            document = visible(held.document)
             fields = change(held.document)
             if fields is None:
-                return document or held.document
+                return held.document
             match await write(self.engine, self.table, id, held, fields, owned):
                 case Stored(written):
                     return written
@@ -168,14 +167,15 @@ class Documents:
             True if it is new.
         """
         while True:
-            existing = await self._insert(id, fields_for(None))
-            if isinstance(existing, Document):
+            held, owned = await self._insert(id, fields_for(None)), Owned()
+            if isinstance(held, Document):
                 return True
-            try:
-                await self.update(id, fields_for, known=existing)
-            except NotFoundError:
-                continue  # deleted meanwhile
-            return False
+            while held is not None and not held.document.absent:
+                match await write(self.engine, self.table, id, held, fields_for(held.document), owned):
+                    case Stored():
+                        return False
+                    case Refused(now):
+                        held = now
 
     async def delete(self, id: str, *, version: str | None = None, known: Versioned | None = None) -> bool:
         """

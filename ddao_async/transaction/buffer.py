@@ -9,12 +9,11 @@ Transaction: what was read and what shall be written, until it is committed or n
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Literal, Self
 
-from .. import lookup
 from ..claims import Owned
-from ..documents import Change, expected
+from ..documents import Change, Documents, expected
 from ..engine import Engine
 from ..errors import (
     AlreadyExistsError,
@@ -26,7 +25,6 @@ from ..errors import (
     UnsupportedError,
     ValidationError,
 )
-from ..lookup import Entry
 from ..model.body import Versioned, successor, visible
 from ..model.document import Document
 from ..settle import settled
@@ -177,7 +175,7 @@ class Transaction:
 
     def written_ids(self, table: str) -> frozenset[str]:
         """Ids of a table that this transaction puts or deletes."""
-        return frozenset(id for name, id in self._writes if name == table)
+        return frozenset(key[1] for key in self._writes if key[0] == table)
 
     def put(self, table: TableLayout, id: str, fields: bytes) -> Document:
         """Keep new fields for a key that has been seen; the document as it will look."""
@@ -200,12 +198,22 @@ class Transaction:
 
 
 class TransactionDocuments:
-    """The documents of one table as one transaction sees them: `Documents`' methods, its own writes included."""
+    """
+    The documents of one table as one transaction sees them: `Documents`' methods, its own writes included.
+
+    Attributes:
+        is_usable, entries, claimed: As of `Documents`: what indexes say is neither changed nor protected by a
+            transaction.
+    """
 
     def __init__(self, tx: Transaction, engine: Engine, table: TableLayout) -> None:
         self.table = table
         self.engine = engine
         self._tx = tx
+        stored = Documents(table, engine=engine)
+        self.is_usable = stored.is_usable
+        self.entries = stored.entries
+        self.claimed = stored.claimed
 
     async def get(self, id: str) -> Document | None:
         """The document, as this transaction left it or as it was read first; None if there is none."""
@@ -270,23 +278,3 @@ class TransactionDocuments:
             return False
         self._tx.erase(self.table, id)
         return True
-
-    async def is_usable(self, index: str) -> bool:
-        """Readers may use this index now."""
-        return await lookup.is_usable(self.engine, self.table, index)
-
-    def entries(
-        self,
-        index: str,
-        *,
-        start: str = "",
-        stop: str | None = None,
-        after: Entry | None = None,
-        page_size: int = 1000,
-    ) -> AsyncGenerator[Entry, None]:
-        """Entries of an index as they are stored: without this transaction's writes, and not protected by it."""
-        return lookup.entries(self.engine, self.table, index, start=start, stop=stop, after=after, page_size=page_size)
-
-    async def claimed(self, index: str, value: str) -> str | None:
-        """The id whose claim holds a value, as it is stored."""
-        return await lookup.claimed(self.engine, self.table, index, value)
