@@ -35,7 +35,8 @@ async def embedded_server() -> AsyncGenerator[str, None]:
             "The demo's own S3 server is not installed.",
             hint='Install it: pip install "ddao-async[server]", or name a database: --url sqlite:///demo.db',
         )
-    process = await anyio.open_process([sys.executable, "-m", __name__], stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+    command = [sys.executable, "-m", "ddao_async.testing.moto_server"]
+    process = await anyio.open_process(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
     try:
         yield f"http://127.0.0.1:{await _port(process.stdout)}"
     finally:
@@ -52,18 +53,3 @@ async def _port(output: ByteReceiveStream | None) -> int:
         raise StoreUnavailableError(
             "The demo's own S3 server did not start.", hint="Try: python -m moto.server -p 5000"
         ) from error
-
-
-def serve() -> None:
-    """Be the server: print the port, answer until standard input ends."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    print(server.get_host_and_port()[1], flush=True)
-    sys.stdin.read()
-    server.stop()
-
-
-if __name__ == "__main__":
-    serve()
