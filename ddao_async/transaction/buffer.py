@@ -53,7 +53,6 @@ class Transaction:
         self._writes: dict[Key, Write] = {}
         self._began: float | None = None
         self._is_entered = False
-        self._is_committing = False
 
     async def __aenter__(self) -> Self:
         if self._is_entered:
@@ -76,7 +75,7 @@ class Transaction:
 
     async def rollback(self) -> None:
         """Give up; nothing was written. Does nothing to a transaction that has ended."""
-        if self.status == "open" and not self._is_committing:
+        if self.status == "open":
             self.status = "aborted"
 
     async def commit(self) -> None:
@@ -89,11 +88,10 @@ class Transaction:
             UnknownOutcomeError: It was committed as a whole, or not at all.
         """
         self._check_open()
-        self._is_committing = True
+        self.status = "undecided"  # and stays so if this task is cancelled on the way
         try:
             await self._commit()
         except UnknownOutcomeError:
-            self.status = "undecided"
             raise
         except DDAOError:
             self.status = "aborted"
@@ -138,7 +136,7 @@ class Transaction:
     # For TransactionDocuments
 
     def _check_open(self) -> None:
-        if self.status != "open" or self._is_committing:
+        if self.status != "open":
             raise ClosedError("This transaction has ended.", hint="Start another with `db.transaction()`.")
 
     async def see(self, table: TableLayout, id: str, known: Versioned | None = None) -> Versioned | None:

@@ -487,6 +487,30 @@ async def test_an_aborted_decision_stays_after_a_lost_answer():
     assert await numbers(client) == dict.fromkeys("abcde", 0)
 
 
+async def test_a_commit_that_is_cancelled_is_undecided_and_settled_by_others():
+    client = await seeded()
+    tx = Transaction(client.engine)
+    await writes("ab")(tx.documents(PLAIN))
+
+    async def cancelled(attempt: Attempt) -> Fate:
+        if "_transactions" in attempt.key:
+            committing.cancel()
+            await asyncio.sleep(0)
+        return ANSWER
+
+    client.faulty._faults = cancelled
+    committing = asyncio.create_task(tx.commit())
+    with pytest.raises(asyncio.CancelledError):
+        await committing
+    with pytest.raises(ClosedError):
+        await tx.commit()
+    client.fail()
+    await client.documents.update("a", adds(10))
+
+    assert tx.status == "undecided"
+    assert await numbers(client) == {"a": 10, "b": 0, "c": 0, "d": 0, "e": 0}
+
+
 async def test_a_create_prewrite_without_an_answer_aborts():
     client = await seeded()
     client.faulty._faults = failing_at("objects/k", Lost(twin=True))
