@@ -15,7 +15,7 @@ import os
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from .catalog import Catalog, known_table
 from .documents import Documents
@@ -29,6 +29,9 @@ from .storage.adapter import adapter_for
 from .storage.protocol import ObjectStore
 from .transacted import DatabaseTransaction
 from .transaction import again
+
+if TYPE_CHECKING:
+    from .maintenance import Checked, Vacuumed
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -77,8 +80,11 @@ class Database:
             if self._pid == os.getpid() and self._loop is not None and not self._loop.is_closed():
                 raise ClosedError("This database is open in another event loop.", hint="Close it there first.")
         async with AsyncExitStack() as exits:
-            if hasattr(self.store, "__aenter__"):
-                await exits.enter_async_context(self.store)  # type: ignore[arg-type]
+            # By attribute, not by type: a wrapper that delegates opens what it wraps.
+            enter = getattr(self.store, "__aenter__", None)
+            if enter is not None:
+                await enter()
+                exits.push_async_exit(self.store.__aexit__)  # type: ignore[attr-defined]
             self._start()
             check = getattr(self.store, "check", None)
             if check is not None:
@@ -181,6 +187,45 @@ class Database:
         altered = await alter_table(self.catalog, table, columns, indexes, exclusive=alone)
         self.schema = self.schema.with_tables([altered])
         return altered
+
+    async def drop_index(self, table: str, index: str, *, exclusive: bool | None = None) -> Table:
+        """
+        Remove an index, or the uniqueness of a column, beside running readers and writers; the column stays.
+
+        Args:
+            index: Name of its column; of several columns: their names with `~` between them.
+            exclusive: As in `alter_table`.
+        """
+        from .tables import drop_index
+
+        alone = self.is_private if exclusive is None else exclusive
+        altered = await drop_index(self.catalog, table, index, exclusive=alone)
+        self.schema = self.schema.with_tables([altered])
+        return altered
+
+    async def reindex(
+        self, table: str, *, exclusive: bool | None = None, on_document: Callable[[str], object] | None = None
+    ) -> Checked:
+        """
+        Build the declared indexes of a table that are not complete; check the others, and write what is missing.
+
+        Args:
+            exclusive: As in `alter_table`.
+            on_document: Called with each id that is done.
+        """
+        from .catalog import layout_of
+        from .maintenance import reindex
+
+        layout = layout_of(await self.catalog.table(table))
+        alone = self.is_private if exclusive is None else exclusive
+        _, checked = await reindex(self.check(), layout, exclusive=alone, on_document=on_document)
+        return checked
+
+    async def vacuum(self, *, dry_run: bool = False) -> Vacuumed:
+        """Remove what crashes, lost answers and deletes left, each thing a day after it was written."""
+        from .maintenance import vacuum
+
+        return await vacuum(self.check(), dry_run=dry_run)
 
     async def tables(self) -> list[str]:
         """Names of all tables in the bucket."""

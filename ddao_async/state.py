@@ -121,13 +121,13 @@ class TableStates:
     def _is_usable(self, copy: Copy, create: bool) -> bool:
         """
         A writer's call is cut off where it must be. A reader's is not: it may end later than the copy, within the
-        slack that whoever drops an index waits longer.
+        grace and slack that whoever drops an index waits longer.
         """
         settings, deadline = self._engine.settings, self._engine.deadline
         left = settings.copy_age - (self._engine.monotonic() - copy.read_at)
         if create:
             return left >= min(deadline, settings.copy_reserve, settings.copy_age / 2)
-        return left >= max(0.0, deadline - settings.slack / 2)
+        return left >= min(max(0.0, deadline - self._engine.grace - settings.slack / 2), settings.copy_age / 2)
 
     async def copy(self, table: TableLayout, *, create: bool = True) -> Copy:
         """

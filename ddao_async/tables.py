@@ -14,10 +14,11 @@ from .catalog import Catalog, layout_of
 from .engine import Engine
 from .errors import ConflictError, CorruptDocumentError, NotFoundError, SchemaError, UnknownOutcomeError
 from .maintenance.build import add_indexes
+from .maintenance.drop import drop_index as remove_index
 from .maintenance.probe import ensure_probed
 from .model.keys import SCHEMA_KEY, metadata_key
 from .model.metadata import format_metadata, format_schema, parse_metadata
-from .model.schema import Column, Schema, Table, check_declared, merged
+from .model.schema import Column, Schema, Table, check_declared, merged, without_index
 
 _log = logging.getLogger("ddao_async.tables")
 
@@ -74,6 +75,34 @@ async def alter_table(
     fresh = [i for i in table.indexed if i.name not in known or set(i.columns) <= asked or i.columns in change.indexes]
     if fresh:
         await add_indexes(engine, layout_of(table), fresh, exclusive=exclusive)
+    return table
+
+
+async def drop_index(catalog: Catalog, name: str, index: str, *, exclusive: bool) -> Table:
+    """
+    Remove an index from a table, then its declaration; entries and claims go with it.
+
+    Args:
+        exclusive: Nobody else reads or writes the table now or did so in the last minutes: the wait is skipped.
+
+    Raises:
+        SchemaError: The table has no such index.
+    """
+    engine = catalog.engine
+    held = await catalog.table(name)
+    dropped = await remove_index(engine, layout_of(held), index, exclusive=exclusive)
+    if not dropped.is_known and index not in {one.name for one in held.indexed}:
+        raise SchemaError(f"Table {name!r} has no index {index!r}.", hint="`ddao-async doctor` names those it has.")
+    table = held
+
+    def undeclared(stored: bytes | None) -> bytes:
+        nonlocal table
+        table = without_index(held if stored is None else merged(parse_metadata(stored, name), held), index)
+        return format_metadata(table, stored, engine.timestamp())
+
+    data = await _rewrite(engine, metadata_key(name), undeclared, {"ddao-type": "table-metadata", "ddao-table": name})
+    catalog.remember(table)
+    await _summarize(engine, {name: data}, {name: table})
     return table
 
 

@@ -212,8 +212,11 @@ def merged(stored: Table, declared: Table) -> Table:
     fresh = [column for column in declared.columns if column.name not in held]
     known = {column.name: column for column in declared.columns}
     columns = [_merged_column(stored.name, column, known.get(column.name)) for column in stored.columns]
-    check_declared(Table(declared.name, [c for c in declared.columns if c.is_known], declared.indexes))
+    check_declared(Table(declared.name, [c for c in declared.columns if c.is_known]))
     check_declared(Table(declared.name, fresh))
+    # An index may be over columns that only the bucket knows; what else lies there is taken as it is.
+    bare = [Column(column.name, column.type) for column in (*columns, *fresh) if column.is_known]
+    check_declared(Table(stored.name, bare, declared.indexes))
     extra = [index for index in declared.indexes if index not in stored.indexes]
     return Table(
         stored.name,
@@ -222,6 +225,20 @@ def merged(stored: Table, declared: Table) -> Table:
         transactions=declared.transactions,
         comment=stored.comment or declared.comment,
     )
+
+
+def without_index(table: Table, name: str) -> Table:
+    """The same table, not declaring the index of this name."""
+    replace = msgspec.structs.replace
+    layouts = {index.name: index for index in table.indexed}
+    gone = layouts.get(name)
+    if gone is None:
+        return table
+    if len(gone.columns) > 1:
+        return replace(table, indexes=[columns for columns in table.indexes if columns != gone.columns])
+    flags = {"unique": False} if gone.unique else {"index": False}
+    columns = [replace(column, **flags) if column.name in gone.columns else column for column in table.columns]
+    return replace(table, columns=columns)
 
 
 def _merged_column(table: str, stored: Column, declared: Column | None) -> Column:
