@@ -3,8 +3,8 @@ Long bodies: how one is received past the HTTP parser.
 
 One that is wanted whole comes straight into the bytes that the caller gets: `BytesIO(bytes(n))` owns the only
 reference to zeroed pages that were never touched; `getbuffer` lets the socket write into them, `getvalue` hands them
-out as bytes, all without a copy. One that is wanted in pieces comes into one buffer, over and over, that stays in the processor's
-cache; each piece is copied out of it.
+out as bytes, all without a copy. One that is wanted in pieces comes into one buffer, over and over, that stays in the
+processor's cache; each piece is copied out of it.
 """
 
 from __future__ import annotations
