@@ -43,6 +43,10 @@ async def parts_of(source: Source, part_size: int) -> AsyncGenerator[bytes, None
             raise ValidationError(
                 "An upload takes bytes, its source yields something else.", hint="Open files as 'rb'."
             )
+        if not kept and len(piece) == part_size:
+            is_first = False
+            yield piece if type(piece) is bytes else bytes(piece)  # a file that is read in parts: nothing to cut
+            continue
         kept += piece
         while len(kept) >= part_size:
             part = bytes(memoryview(kept)[:part_size]) if len(kept) > part_size else bytes(kept)
@@ -55,7 +59,9 @@ async def parts_of(source: Source, part_size: int) -> AsyncGenerator[bytes, None
 
 async def _pieces(source: Any, part_size: int) -> AsyncIterator[Any]:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        yield source
+        view = memoryview(source).cast("B")
+        for start in range(0, len(view), part_size):
+            yield bytes(view[start : start + part_size])
     elif isinstance(source, (str, os.PathLike)):
         from anyio import open_file
 
