@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,7 +57,7 @@ async def list_split(store: Any, item: Item) -> int:
 
 
 async def upload(store: Any, item: Item) -> None:
-    await store.upload(item.key, io.BytesIO(item.body))
+    await store.upload(item.key, item.body)
 
 
 async def read(store: Any, item: Item) -> int:
