@@ -2,7 +2,8 @@
 When to try again: (what happened, which attempt, how much time is left) -> wait, stop, or outcome unknown.
 
     Unsent                              nothing took effect            repeat
-    Unanswered, 408, 500, 502, 504      may take effect, even later    repeat, but never a creating PUT
+    Unanswered, 408, 500, 502, 504      may take effect, even later    repeat, but never a creating PUT, nor a
+                                                                       DELETE without a condition
     429, 503, 409 that says "try again" answered, not applied          repeat
     any other answer                    final
 
@@ -170,6 +171,8 @@ def wait_before_repeating(
             return None
         case Verdict.IN_DOUBT if request.is_create:
             return None  # after a delete by somebody else, its twin would bring the object back
+        case Verdict.IN_DOUBT if request.operation == "delete" and request.if_match is None:
+            return None  # after a create by somebody else, its twin would delete the new object
         case _:
             pass
     if request.attempt >= policy.max_attempts:
