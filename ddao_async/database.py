@@ -121,7 +121,7 @@ class Database:
             ClosedError: It is closed, or open in another event loop, or in the process that this one was forked from.
         """
         engine = self._engine
-        if engine is not None and self._loop is asyncio.get_running_loop() and self._pid == os.getpid():
+        if engine is not None and self._pid == os.getpid() and self._loop is asyncio.get_running_loop():
             return engine
         if self._is_closed:
             raise ClosedError("This database is closed.", hint="Use it inside `async with`, or connect again.")
