@@ -23,7 +23,7 @@ from ddao_async.storage.capability import learned
 from ddao_async.storage.memory import MemoryAdapter
 from ddao_async.storage.protocol import Capabilities, ObjectInfo
 
-LOOKS = ["connection", "credentials", "bucket", "clock", "write", "read", "list", "delete"]
+LOOKS = ["connection", "credentials", "bucket", "region", "clock", "write", "read", "list", "delete"]
 INDEX = {"build": "b", "columns": ["age"], "types": ["integer"]}
 PROMISES = ["conditional put", "conditional delete", "list order"]
 
@@ -194,6 +194,14 @@ async def test_a_server_that_is_not_there(moto_server: Server) -> None:
 
     assert list(steps) == ["connection", "objects"]
     assert "Check that the server runs" in steps["connection"].hint
+
+
+async def test_a_healthy_server(moto_server: Server) -> None:
+    steps = await examined_at(moto_server, bucket=moto_server.create_bucket(), region="eu-west-1")
+
+    assert {step.health for step in steps.values()} == {Health.OK}
+    assert steps["connection"].detail.startswith(moto_server.url)
+    assert steps["region"].detail == "Requests are signed for eu-west-1."
 
 
 async def test_a_bucket_that_is_not_there(seaweedfs: Server) -> None:

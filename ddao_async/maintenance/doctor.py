@@ -1,7 +1,8 @@
 """
 The doctor: looks at a bucket step by step, the way a user would if nothing worked, and says what to do.
 
-    connection, credentials, bucket      can it be reached, are the keys known, is it there
+    connection, credentials, bucket,     can it be reached, are the keys known, is it there, and where
+    region
     clock                                how far this machine's clock is from the server's
     write, read, list, delete            on throw-away keys
     one step for each promise            which conditions the server enforces (maintenance.probe), recorded anew
@@ -19,6 +20,7 @@ from enum import Enum
 
 import msgspec
 
+from ..config import S3Settings
 from ..errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -31,6 +33,7 @@ from ..errors import (
 from ..model.keys import PROBES_PREFIX
 from ..storage.capability import address
 from ..storage.protocol import ObjectStore
+from ..wire.endpoint import endpoint_for
 from .examine import SAMPLE, TableLook, examine_tables
 from .probe import Findings, probe_again
 
@@ -125,7 +128,8 @@ async def _reach(store: ObjectStore) -> AsyncIterator[Step]:
     else:
         yield replace(connection, seconds=time.monotonic() - began)
         yield credentials
-        yield Step("bucket", Health.OK, "It is there." + _region(store))
+        yield Step("bucket", Health.OK, "It is there.")
+        yield Step("region", Health.OK, _region(store))
 
 
 async def _check(store: ObjectStore) -> None:
@@ -138,8 +142,11 @@ async def _check(store: ObjectStore) -> None:
 
 
 def _region(store: ObjectStore) -> str:
-    region = getattr(getattr(store, "settings", None), "region", None)
-    return f" Requests are signed for region {region}." if region else ""
+    """Where another region had been configured, the bucket's own has been learned, or the request above had failed."""
+    settings = getattr(store, "settings", None)
+    if not isinstance(settings, S3Settings):
+        return "None is needed."
+    return f"Requests are signed for {getattr(store, 'region', None) or endpoint_for(settings).region}."
 
 
 def _clock(store: ObjectStore, now: Callable[[], float]) -> Step:
