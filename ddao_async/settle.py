@@ -18,7 +18,7 @@ import msgspec
 
 from .conditional import JSON, Outcome, all_of, delete, put, put_document, unanswered
 from .engine import Engine
-from .errors import ConflictError, CorruptDocumentError, NotFoundError, StoreError, UnsupportedError
+from .errors import CorruptDocumentError, DDAOError, NotFoundError
 from .model.body import Versioned, decode, gone, intended, rolled_back, visible
 from .model.document import Document
 from .model.index import encode_id
@@ -196,10 +196,11 @@ async def clean(engine: Engine, table: TableLayout, dead: Document | None, live:
         return
     try:
         copy = await engine.states.any(table)
-    except StoreError as exc:
+        values = copy.values(dead.fields)
+    except DDAOError as exc:  # what this belongs to has been done
         _log.info("Entries of %r in table %r are left to vacuum: %s", dead.id, table.name, exc)
         return
-    places = left_behind(copy.indexes, copy.values(dead.fields), dead.tags, live.tags if live else {})
+    places = left_behind(copy.indexes, values, dead.tags, live.tags if live else {})
     await withdraw(engine, table, dead.id, places)
 
 
@@ -213,7 +214,7 @@ async def withdraw(engine: Engine, table: TableLayout, id: str, places: list[Pla
 async def _withdrawn(engine: Engine, table: TableLayout, id: str, place: Place) -> None:
     try:
         await _withdrawal(engine, table, id, place)
-    except (StoreError, ConflictError, UnsupportedError) as exc:
+    except DDAOError as exc:
         _log.info("An entry of %r in table %r, index %r, is left to vacuum: %s", id, table.name, place.index, exc)
 
 

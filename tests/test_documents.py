@@ -216,6 +216,14 @@ async def test_entries_go_on_after_the_last_one_seen():
     assert rest == found[4:]
 
 
+async def test_a_document_whose_fields_are_none_can_be_deleted():
+    bucket = Bucket()
+    client = await bucket.client(INDEXED).ready()
+    await bucket.put("tables/users/objects/a.json", {"id": "a", "fields": [1], "tags": {"age": "t"}})
+
+    assert await client.documents.delete("a") is True
+
+
 async def test_a_table_without_transactions_deletes_without_a_condition_where_the_server_has_none():
     bucket = Bucket()
     table = TableLayout("notes", transactions=False)
