@@ -1,8 +1,8 @@
 """
-Which lane serves a request: the wire lane what it can, the aiobotocore lane the rest, or all by one of them as asked.
+Which lane serves a request: the wire lane what it can, the aiobotocore lane the rest.
 
     transport=auto          hot: wire, unless something unusual is configured     full: aiobotocore, made when needed
-    transport=wire          hot: wire                                             full: none
+    transport=wire          hot: wire, whatever is configured                     full: aiobotocore, made when needed
     transport=aiobotocore   hot and full: aiobotocore
 """
 
@@ -11,19 +11,18 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..config import Credentials, S3Settings
-from ..errors import UnsupportedError
 from ..wire.client import WireLane
 from ..wire.endpoint import Endpoint, endpoint_for
-from ..wire.request import Body, Request, Response, StreamingLane, Unanswered, Unsent
+from ..wire.request import StreamingLane
 from ..wire.service import environment_credentials, unserved
 from ..wire.tls import tls_context
 from .clock import ServerClock
+from .watch import WatchedLane, Watcher
 
 if TYPE_CHECKING:
     from .botocore import BotocoreLane
@@ -50,12 +49,14 @@ class Lanes:
         clock: ServerClock,
         session: Any,
         credentials: CredentialSource | None,
+        watchers: list[Watcher],
     ) -> None:
         self.clock = clock
         self.endpoint = endpoint
         self._settings = settings
         self._session = session
         self._credentials = credentials
+        self._watchers = watchers
         self._full: BotocoreLane | None = None
         self._wire: WireLane | None = None
         self._making = asyncio.Lock()
@@ -76,15 +77,13 @@ class Lanes:
         self._wire = WireLane(self._settings, self.endpoint, self._source(environ), self.clock, ssl_context=context)
         self.hot = self._watched(self._wire, "wire")
 
-    async def full(self) -> BotocoreLane:
-        """
-        The aiobotocore lane, made when first needed.
+    def watch(self) -> None:
+        """There are watchers now: tell them of the hot lane's requests too."""
+        if not isinstance(self.hot, WatchedLane):
+            self.hot = self._watched(self.hot, "aiobotocore" if self._wire is None else "wire")
 
-        Raises:
-            UnsupportedError: transport=wire forbids it.
-        """
-        if self._settings.transport == "wire":
-            raise UnsupportedError("The wire lane cannot do this.", hint="Use transport=auto.")
+    async def full(self) -> BotocoreLane:
+        """The aiobotocore lane, made when first needed."""
         return await self._boto()
 
     async def full_lane(self) -> StreamingLane:
@@ -126,7 +125,7 @@ class Lanes:
             log.info("%s/%s travels by the %s", self.endpoint.url, self._settings.bucket, what)
 
     def _watched(self, lane: StreamingLane, name: str) -> StreamingLane:
-        return LoggedLane(lane, name) if self._settings.verbose else lane
+        return WatchedLane(lane, name, self._watchers) if self._watchers else lane
 
 
 class _LazyChain:
@@ -170,18 +169,20 @@ async def open_lanes(
     session: Any,
     credentials: CredentialSource | None,
     clock: ServerClock,
+    watchers: list[Watcher],
 ) -> Lanes:
     """
     Resolve what the settings leave open (the profile's region), then make the hot lane. No request is sent.
 
     Args:
         environ: The environment, for the credential chain's files.
+        watchers: Told of each request.
     """
     region = settings.region
     if region is None and (session is not None or credentials is None) and _has_profile(settings, environ, session):
         module = await botocore_module()
         region = module.profile_region(module.chain_session(session, settings, credentials))
-    lanes = Lanes(settings, endpoint_for(settings, region=region), clock, session, credentials)
+    lanes = Lanes(settings, endpoint_for(settings, region=region), clock, session, credentials, watchers)
     await lanes.open(environ)
     return lanes
 
@@ -191,65 +192,3 @@ def _has_profile(settings: S3Settings, environ: Mapping[str, str], session: Any)
     if session is not None or settings.profile or environ.get("AWS_PROFILE"):
         return True
     return Path(environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser().exists()
-
-
-class LoggedLane:
-    """
-    A lane that logs each request: lane, operation, key, status, bytes, milliseconds, attempt. Never a header, a body
-    or a query, so never a secret.
-    """
-
-    def __init__(self, lane: StreamingLane, name: str) -> None:
-        self._lane = lane
-        self._name = name
-        self.learn = getattr(lane, "learn", None)
-
-    async def send(self, request: Request, deadline: float) -> Response:
-        """Make one attempt, and log what it came to."""
-        started = time.perf_counter()
-        try:
-            response = await self._lane.send(request, deadline)
-        except (Unsent, Unanswered) as failure:
-            self._log(request, started, type(failure).__name__.lower(), 0, str(failure))
-            raise
-        self._log(request, started, str(response.status), len(response.body or request.body), response.code or "")
-        return response
-
-    async def open(self, request: Request, deadline: float) -> Body:
-        """Make one attempt at a streamed get, and log its head."""
-        started = time.perf_counter()
-        try:
-            body = await self._lane.open(request, deadline)
-        except (Unsent, Unanswered) as failure:
-            self._log(request, started, type(failure).__name__.lower(), 0, str(failure))
-            raise
-        self._log(request, started, str(body.response.status), body.response.size, body.response.code or "")
-        return body
-
-    async def close(self) -> None:
-        """Close the lane."""
-        await self._lane.close()
-
-    def _log(self, request: Request, started: float, status: str, size: int, note: str) -> None:
-        milliseconds = (time.perf_counter() - started) * 1000
-        key = request.key or request.prefix
-        log.info(
-            "%s %s %r %s %d bytes %.1f ms attempt %d%s",
-            self._name,
-            request.operation,
-            key,
-            status,
-            size,
-            milliseconds,
-            request.attempt,
-            f" {note}" if note else "",
-            extra={
-                "ddao_lane": self._name,
-                "ddao_operation": request.operation,
-                "ddao_key": key,
-                "ddao_status": status,
-                "ddao_bytes": size,
-                "ddao_ms": milliseconds,
-                "ddao_attempt": request.attempt,
-            },
-        )

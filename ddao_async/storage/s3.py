@@ -40,6 +40,7 @@ from .listing import MAX_PAGE, pages
 from .protocol import BatchResult, Capabilities, ListPage, ObjectInfo, StoredObject
 from .rule import check_conditions, check_key, check_range, lowered
 from .source import Source, parts_of
+from .watch import Watcher, log_sent
 
 MAX_PRESIGN_SECONDS = 7 * 86_400
 SURELY_SHORT = 255
@@ -88,6 +89,7 @@ class S3Adapter:
         self._entered = 0
         self._counts: Counter[str] = Counter()
         self._habits = Habits()
+        self._watchers: list[Watcher] = [log_sent] if self.settings.verbose else []
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -120,7 +122,12 @@ class S3Adapter:
             self._entered += 1
             return self
         lanes = await open_lanes(
-            self.settings, os.environ, session=self._session, credentials=self._credentials, clock=self.clock
+            self.settings,
+            os.environ,
+            session=self._session,
+            credentials=self._credentials,
+            clock=self.clock,
+            watchers=self._watchers,
         )
         self._exchange = Exchange(self.settings, lanes.endpoint, lanes, self._counts)
         self._entered = 1
@@ -171,6 +178,12 @@ class S3Adapter:
     def stats(self) -> dict[str, int]:
         """How many requests were sent, by operation; every attempt counts."""
         return dict(self._counts)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell this function of every request from now on, each attempt by itself, once it is over. It must not wait."""
+        self._watchers.append(watcher)
+        if self._exchange is not None:
+            self._exchange.lanes.watch()
 
     def learn(self, capabilities: Capabilities) -> None:
         """Take what a probe found out about the server."""
