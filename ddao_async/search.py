@@ -250,11 +250,11 @@ class Search:
 
     async def _fetch(self, candidate: Candidate) -> tuple[Candidate, Document | None]:
         self.read += 1
-        if self.read == LARGE + 1 and isinstance(self.plan.access, Scan):
+        if self.read == LARGE + 1 and isinstance(self.plan.access, Scan) and self._columns:
             _log.warning(
                 "A search reads every document of table %r; an index on %s would answer it.",
                 self._table,
-                " or ".join(repr(name) for name in self._columns) or "what you search for",
+                " or ".join(repr(name) for name in self._columns),
             )
         try:
             return candidate, await self.source.get(candidate.id)

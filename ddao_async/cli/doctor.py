@@ -25,8 +25,10 @@ def doctor(where: Where = None, url: Url = None, as_json: AsJson = False) -> Non
     """Check credentials, bucket, region, clock, reading, writing and what the server promises, with hints."""
     from ..maintenance.doctor import Health, diagnose
     from ..storage.adapter import adapter_for
+    from .session import show_log
 
     named = required_url(where or url)
+    show_log(named)
 
     async def work() -> int:
         failed = 0
