@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from .catalog import Catalog, layout_of
 from .engine import Engine
 from .errors import ConflictError, CorruptDocumentError, NotFoundError, SchemaError, UnknownOutcomeError
-from .maintenance.build import add_indexes
+from .maintenance.build import add_indexes, require_unique
 from .maintenance.drop import drop_index as remove_index
 from .maintenance.probe import ensure_probed
 from .model.keys import SCHEMA_KEY, metadata_key
@@ -67,7 +67,9 @@ async def alter_table(
     held = await catalog.table(name)
     change = Table(name, tuple(columns), indexes, held.transactions)
     known = {index.name for index in held.indexed}
-    table, data = await _complete(engine, merged(held, change))
+    wanted = merged(held, change)
+    await require_unique(engine, layout_of(held), [index for index in wanted.indexed if index.name not in known])
+    table, data = await _complete(engine, wanted)
     await _settle_state(engine, table, warn=False)
     catalog.remember(table)
     await _summarize(engine, {name: data}, {name: table})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 from fix_go import GoObject
 from layout_rules import broken_rules, check_go_reads
 
+import ddao_async as ddao
 from ddao_async.documents import Documents
 from ddao_async.engine import Engine
 from ddao_async.maintenance import add_indexes, check, drop_index, vacuum
@@ -26,6 +29,15 @@ INDEXES = {
     "edge": [IndexLayout("emoji", ("emoji",), ("text",)), IndexLayout("html", ("html",), ("text",), unique=True)],
     "ids": [IndexLayout("v", ("v",), ("text",))],
 }
+
+
+class GoUser(ddao.Record, table="users"):
+    """The users of the Go demo, as a program here declares them."""
+
+    email: Annotated[str, ddao.Unique()]
+    name: Annotated[str, ddao.Index()]
+    created_at: datetime
+    profile: dict[str, Any] | None = None
 
 
 class Tables:
@@ -155,3 +167,45 @@ async def test_dropping_and_vacuum_leave_the_documents(tables: Tables, go_object
     assert [
         info.key async for info in tables.store.list() if "/_indexes/" in info.key or "/_uniques/" in info.key
     ] == []
+
+
+# ---- through the public interface
+
+
+async def test_a_program_takes_over_a_go_table(go_store: MemoryAdapter) -> None:
+    """Declare, reindex, search, change, delete: and Go can read every step."""
+    db = ddao.Database(go_store, ddao.Schema.of(GoUser))
+    await db.create_tables()
+    users = db.repository(GoUser)
+    assert (await users.find(email="v@example.com").explain()).scans
+    assert (await users.find_by_key("email", "v@example.com")).id == "upserted1"
+    assert (await db.reindex("users", exclusive=True)).is_sound
+
+    john = await users.find_by_key("email", "john.doe@example.com")
+    assert (john.id, john.name, john.profile["age"]) == ("user123", "John Doe", 30)
+    assert (await users.find(email="v@example.com").explain()).access == "unique"
+    assert [user.id for user in await users.find(name="After").all()] == ["updated1"]
+    with pytest.raises(ddao.UniqueViolationError):
+        await users.insert(msgspec.structs.replace(john, id="another"))
+    await users.modify("user123", lambda user: msgspec.structs.replace(user, name="Johnny"))
+    assert [user.id for user in await users.find(name="Johnny").all()] == ["user123"]
+    assert await users.delete("updated1")
+    assert await users.find(name="After").count() == 0
+    assert await broken_rules(go_store) == []
+
+
+async def test_dynamic_objects_of_every_go_table(go_store: MemoryAdapter, go_objects: list[GoObject]) -> None:
+    """Each document that Go wrote, read and written back by table name, keeps its fields."""
+    db = ddao.Database(go_store)
+    known = [one for one in go_objects if one.table in ("users", "documents") and one.id]
+    for one in known:
+        obj = await db.find_by_id(one.table, one.id)
+        assert obj is not None
+        await db.update(obj)
+        body = json.loads((await go_store.get(one.key)).data)
+        before = json.loads(one.data)
+        assert (body["id"], body["created_at"]) == (before["id"], before["created_at"])
+        assert sorted(body["fields"]) == sorted(before["fields"])
+        assert await db.find_by_id(one.table, one.id) == obj
+
+    assert await broken_rules(go_store) == []

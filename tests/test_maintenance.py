@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 import pytest
+from fix_server import Server
+from fix_storage import s3_store
 from layout_rules import broken_rules
 
 import ddao_async as ddao
 from ddao_async.engine import Settings
 from ddao_async.maintenance import Garbage
+from ddao_async.model.index import encode_id
 from ddao_async.storage.memory import MemoryAdapter
 
 
@@ -152,3 +156,59 @@ async def test_beside_other_writers_it_waits(tmp_path: object) -> None:
 
         assert waited >= 0.4
         assert await access(db, age=1) == "index"
+
+
+# ---- real servers
+
+
+@pytest.mark.parametrize("server", ["moto_server", "seaweedfs"])
+async def test_the_life_of_an_index_on_a_server(server: str, request: pytest.FixtureRequest) -> None:
+    """Built, searched, dropped and vacuumed with the server's own conditions, dates and lists; a day lasts a second."""
+    place: Server = request.getfixturevalue(server)
+    async with s3_store(place, place.create_bucket(), "some/prefix/") as store:
+        db = ddao.Database(store, ddao.Schema.of(User), settings=Settings(day=1.0))
+        await db.create_tables()
+        users = db.repository(User)
+        report = await users.insert_many(User(id=f"u{n}", name=f"n{n}", email=f"e{n}", age=n % 3) for n in range(30))
+        age = ddao.Column("age", "integer", nullable=True, index=True)
+        email = ddao.Column("email", "text", nullable=True, unique=True)
+        await db.alter_table("users", age, email, exclusive=True)
+
+        assert report.inserted == 30
+        assert (await access(db, age=1), await access(db, email="e7")) == ("index", "unique")
+        assert await users.find(age=1).count() == 10
+        assert (await users.find_by_key("email", "e7")).id == "u7"
+        await users.delete("u7")
+        await store.put("tables/users/objects/gone.json", ABSENT)
+        await store.put(f"tables/users/_indexes/age/nx/{encode_id('u1')}/r0", b"")
+        await asyncio.sleep(3.1)  # the server's dates are whole seconds
+        assert (await db.vacuum()).removed == {Garbage.ABSENT: 1, Garbage.ENTRY: 1}
+        assert (await db.reindex("users")).is_sound
+        await db.drop_index("users", "age", exclusive=True)
+        await db.drop_index("users", "email", exclusive=True)
+        assert [info.key async for info in store.list("tables/users/_") if "/_state" not in info.key] == [
+            "tables/users/_metadata.json"
+        ]
+        assert await broken_rules(store) == []
+
+
+async def test_a_server_without_conditions(rclone_server: Server) -> None:
+    """Indexes work there, uniqueness is refused before anything is written."""
+    async with s3_store(rclone_server, rclone_server.create_bucket()) as store:
+        db = ddao.Database(store, ddao.Schema.of(User))
+        await db.create_tables()
+        users = db.repository(User)
+        await users.insert(User(id="ann", name="Ann", email="e", age=1))
+        with pytest.raises(ddao.UnsupportedError):
+            await db.alter_table("users", ddao.Column("email", "text", nullable=True, unique=True), exclusive=True)
+        await db.alter_table("users", ddao.Column("age", "integer", nullable=True, index=True), exclusive=True)
+
+        assert [user.id for user in await users.find(age=1).all()] == ["ann"]
+        assert await access(db, age=1) == "index"
+        assert not (await db.table("users"))["email"].unique
+
+
+ABSENT = (
+    b'{"id":"gone","table_name":"users","fields":{},"created_at":"0001-01-01T00:00:00Z",'
+    b'"updated_at":"0001-01-01T00:00:00Z","revision":"r","fence":"f","absent":true}'
+)

@@ -79,9 +79,8 @@ async def add_indexes(
             are listed, and that index is removed again); another client rebuilt or dropped the index meanwhile.
         UnsupportedError: A unique index, and the server enforces no conditional writes.
     """
-    await engine.prepare()
+    await require_unique(engine, table, indexes)
     build = engine.nonce()
-    await _check_unique(engine, table, indexes)
     marked = await engine.states.change(table, lambda state: _marked(state, table, indexes, build))
     if marked is None:
         return Built(())
@@ -103,7 +102,9 @@ async def add_indexes(
     return Built(finished, builder.documents, builder.written, builder.problems)
 
 
-async def _check_unique(engine: Engine, table: TableLayout, indexes: Sequence[IndexLayout]) -> None:
+async def require_unique(engine: Engine, table: TableLayout, indexes: Sequence[IndexLayout]) -> None:
+    """Raise an UnsupportedError if one of these is unique and cannot be so here."""
+    await engine.prepare()
     if not any(index.unique for index in indexes):
         return
     engine.require_conditional_put(f"A unique column of table {table.name!r}")
