@@ -66,6 +66,7 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._is_closed = False
+        self._token = object()
 
     def __repr__(self) -> str:
         return f"Database({self.store!r})"
@@ -95,6 +96,7 @@ class Database:
     def _start(self) -> None:
         self._engine = Engine(self.store, settings=self._settings)
         self._by_name = {}
+        self._token = object()
         self._catalog = Catalog(self._engine, self.schema)
         self._loop, self._pid, self._is_closed = asyncio.get_running_loop(), os.getpid(), False
 
@@ -164,7 +166,7 @@ class Database:
         from .tables import create_tables  # the probe and builders are for starts, not for every import
 
         created = await create_tables(self.catalog, self.schema if schema is None else schema)
-        self.schema = self.schema.with_tables(created)
+        self._learn(created)
         return self.schema
 
     async def alter_table(
@@ -185,7 +187,7 @@ class Database:
 
         alone = self.is_private if exclusive is None else exclusive
         altered = await alter_table(self.catalog, table, columns, indexes, exclusive=alone)
-        self.schema = self.schema.with_tables([altered])
+        self._learn([altered])
         return altered
 
     async def drop_index(self, table: str, index: str, *, exclusive: bool | None = None) -> Table:
@@ -200,7 +202,7 @@ class Database:
 
         alone = self.is_private if exclusive is None else exclusive
         altered = await drop_index(self.catalog, table, index, exclusive=alone)
-        self.schema = self.schema.with_tables([altered])
+        self._learn([altered])
         return altered
 
     async def reindex(
@@ -227,6 +229,11 @@ class Database:
 
         return await vacuum(self.check(), dry_run=dry_run)
 
+    def _learn(self, tables: Sequence[Table]) -> None:
+        """These tables are as given now: repositories look again."""
+        self.schema = self.schema.with_tables(tables)
+        self._token = object()
+
     async def tables(self) -> list[str]:
         """Names of all tables in the bucket."""
         return await self.catalog.names()
@@ -244,6 +251,11 @@ class Database:
     def repository(self, kind: type[Any] | str) -> Repository[Any]:
         """The documents of a record class, or of a table by name. Keep it: making one costs more than using it."""
         return Repository(self, kind)
+
+    def token(self) -> object:
+        """For repositories: what is open now, and which tables it knows."""
+        self.check()
+        return self._token
 
     async def source(self, kind: type[Record] | str) -> tuple[Documents, Table]:
         """For repositories: the documents of a table, and what it holds."""

@@ -74,8 +74,8 @@ class Codec(Protocol[T]):
 class Origin(Protocol):
     """Where a repository comes from: an open database, or a transaction of one."""
 
-    def check(self) -> object:
-        """What is open now, or ClosedError; another object after closing and opening again."""
+    def token(self) -> object:
+        """Stands for what is open now: another object once it was opened again or a table was altered. ClosedError."""
         ...
 
     async def source(self, kind: type[Record] | str) -> tuple[Source, Any]:

@@ -88,7 +88,7 @@ class Repository(Generic[T]):
         return source
 
     async def _documents(self) -> Source:
-        token = self._origin.check()
+        token = self._origin.token()
         return self._source if token is self._token else await self._open(token)
 
     # One record
@@ -101,7 +101,7 @@ class Repository(Generic[T]):
             NotFoundError: There is none.
             CorruptDocumentError: What is stored does not fit the record type.
         """
-        token = self._origin.check()
+        token = self._origin.token()
         source = self._source if token is self._token else await self._open(token)
         document = await source.get(check_id(id))
         if document is None:
@@ -149,7 +149,7 @@ class Repository(Generic[T]):
             ValidationError: A value does not fit; nothing was written.
             UnknownOutcomeError: It may have been written. Inserting it again, with its id, is safe.
         """
-        token = self._origin.check()
+        token = self._origin.token()
         source = self._source if token is self._token else await self._open(token)
         id = self._codec.id_of(record)  # noqa: A001
         if id is None:

@@ -29,6 +29,8 @@ class Opened(Protocol):
 
     def check(self) -> Engine: ...
 
+    def token(self) -> object: ...
+
 
 class DatabaseTransaction:
     """
@@ -71,9 +73,9 @@ class DatabaseTransaction:
         """Give up; nothing was written."""
         await self._tx.rollback()
 
-    def check(self) -> Engine:
-        """For repositories: the open database's engine."""
-        return self._database.check()
+    def token(self) -> object:
+        """For repositories: the open database's."""
+        return self._database.token()
 
     async def source(self, kind: type[Record] | str) -> tuple[TransactionDocuments, Table]:
         """For repositories: the documents of a table as this transaction sees them."""
