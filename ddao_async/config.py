@@ -68,7 +68,8 @@ class S3Settings(msgspec.Struct, frozen=True, kw_only=True):
         deadline: The most that one call may take, its wait for a connection and its repetitions included. Of a
             streamed or multipart transfer: the most of each of its requests.
         max_attempts: The most attempts of one call.
-        transport: `wire` (own HTTP client), `aiobotocore`, or `auto`: wire for what it can serve, else aiobotocore.
+        transport: `wire` (own HTTP client, for get, put, head, delete, list and parts; the rest by aiobotocore),
+            `aiobotocore`, or `auto`: wire unless something is configured that it cannot serve.
         checksum: Of what is written: `crc32` always, `when_supported` the same, `when_required` only where S3 asks for
             one, `auto`: crc32 at AWS, when_required at any custom endpoint (many compatible servers refuse more).
         create_bucket: Create the bucket at connect if it is missing.

@@ -78,36 +78,43 @@ async def get_many(
     """
     _check_concurrency(concurrency)
     pull = _Pull(keys)
-    ready: deque[asyncio.Task[StoredObject]] = deque()
-    has_ready = asyncio.Event()
+    slots = asyncio.Semaphore(concurrency)
     reading: set[asyncio.Task[StoredObject]] = set()
+    ready: deque[asyncio.Task[StoredObject]] = deque()
+    has_news = asyncio.Event()
 
     def note(task: asyncio.Task[StoredObject]) -> None:
         ready.append(task)
-        has_ready.set()
+        has_news.set()
 
+    async def feed() -> None:
+        while await slots.acquire() and (key := await pull.next()) is not None:
+            task = asyncio.create_task(_read(store, key))
+            reading.add(task)
+            if ordered:
+                note(task)
+            else:
+                task.add_done_callback(note)
+
+    feeder = asyncio.create_task(feed())
+    feeder.add_done_callback(lambda _: has_news.set())
     try:
         while True:
-            while len(reading) < concurrency and (key := await pull.next()) is not None:
-                task = asyncio.create_task(_read(store, key))
-                reading.add(task)
-                if ordered:
-                    ready.append(task)
-                else:
-                    task.add_done_callback(note)
-            if not reading:
-                return
             while not ready:
-                has_ready.clear()
-                await has_ready.wait()
+                if feeder.done() and not reading:
+                    feeder.result()  # raises what the source raised
+                    return
+                has_news.clear()
+                await has_news.wait()
             task = ready.popleft()
             item = await task
             reading.discard(task)
+            slots.release()
             yield item
     finally:
-        for task in reading:
+        for task in (feeder, *reading):
             task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
+        await asyncio.gather(feeder, *reading, return_exceptions=True)
 
 
 async def upload(

@@ -46,6 +46,8 @@ NO_CREDENTIALS_HINT = (
     "instance a role."
 )
 
+_PERHAPS_SENT = (boto.HTTPClientError, boto.ConnectionError, ResponseParserError, aiohttp.ClientError, OSError)
+
 CredentialSource = Callable[[], Awaitable[Credentials]]
 
 
@@ -221,7 +223,7 @@ class BotocoreLane:
                 if streamed:
                     response = answer_of(request.operation, parsed)
                     return _Body(response, stream, self._settings.read_timeout, self._slots)
-                data: bytes = b"" if stream is None else await stream.read()
+                data = b"" if stream is None else await _read_all(stream)
                 return _Body(answer_of(request.operation, parsed, data), None, 0.0, self._slots)
         except boto.ClientError as exc:
             return _Body(refusal_of(dict(exc.response)), None, 0.0, self._slots)
@@ -274,6 +276,7 @@ class BotocoreLane:
         )
         client: Any = await self._closing.enter_async_context(context)
         client.meta.events.register("before-call.s3.DeleteObjects", _with_content_md5)
+        client.meta.events.register("before-sign.s3", _without_expect)
         return _Client(client)
 
 
@@ -329,6 +332,13 @@ class _Body:
             self._slots.release()
 
 
+async def _read_all(stream: Any) -> bytes:
+    try:
+        return await stream.read()
+    finally:
+        stream.close()  # after a whole body the connection is in its pool already
+
+
 def _load_models(session: AioSession) -> None:
     """Read the files that making a client needs (tens of milliseconds), so that a thread can do it."""
     loader: Any = session.get_component("data_loader")
@@ -345,6 +355,12 @@ def _with_content_md5(params: dict[str, Any], **_: object) -> None:
     params["context"].get("checksum", {}).pop("request_algorithm", None)
 
 
+def _without_expect(request: Any, **_: object) -> None:
+    """aiohttp waits for ever where a server answers for good instead of `100 Continue` (rclone does)."""
+    if "Expect" in request.headers:
+        del request.headers["Expect"]
+
+
 def _failure(exc: BaseException) -> Exception:
     """What went wrong below, in the words of the lanes. When in doubt, the request was sent."""
     cause = getattr(exc, "kwargs", {}).get("error")
@@ -358,7 +374,7 @@ def _failure(exc: BaseException) -> Exception:
             return Unsent(said)
         case boto.ReadTimeoutError():
             return Unanswered(said, timed_out=True)
-        case boto.HTTPClientError() | ResponseParserError() | aiohttp.ClientError() | OSError():
+        case _ if isinstance(exc, _PERHAPS_SENT):
             return Unanswered(said, stale_connection=isinstance(cause, aiohttp.ServerDisconnectedError))
         case boto.NoCredentialsError() | boto.PartialCredentialsError() | boto.CredentialRetrievalError():
             return InvalidCredentialsError(f"No usable credentials: {exc}.", hint=NO_CREDENTIALS_HINT)

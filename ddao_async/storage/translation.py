@@ -15,6 +15,7 @@ from zlib import crc32
 
 from ..config import S3Settings
 from ..wire.request import ListAnswer, Request, Response
+from .rule import check_metadata
 
 Call = tuple[str, dict[str, Any]]
 
@@ -97,6 +98,7 @@ def _conditions(request: Request) -> dict[str, Any]:
 def _kept(request: Request, settings: S3Settings) -> dict[str, Any]:
     """What is stored beside the bytes."""
     parameters = _encryption(settings)
+    check_metadata(request.metadata, request.content_type)
     if request.metadata:
         parameters["Metadata"] = request.metadata
     if request.content_type is not None:

@@ -171,7 +171,7 @@ def wait_before_repeating(
             return None
         case Verdict.IN_DOUBT if request.is_create:
             return None  # after a delete by somebody else, its twin would bring the object back
-        case Verdict.IN_DOUBT if request.operation == "delete" and request.if_match is None:
+        case Verdict.IN_DOUBT if request.operation in ("delete", "delete_objects") and request.if_match is None:
             return None  # after a create by somebody else, its twin would delete the new object
         case _:
             pass

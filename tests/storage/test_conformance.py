@@ -17,6 +17,7 @@ from ddao_async.errors import (
     AlreadyExistsError,
     ClosedError,
     ConflictError,
+    DDAOError,
     NotFoundError,
     UnsupportedError,
     ValidationError,
@@ -33,7 +34,7 @@ ODD_KEYS = [
     "ünïcödé-ключ-鍵-🔑",
     "tilde~dot.dash-under_score",
     "semi;colon:comma,at@dollar$",
-    "brace{}[]()|^`\\",
+    "brace{}[]()|^`",
     "deep/er/and/deeper.json",
     "e\u0301 combining",
     "star*bang!",
@@ -68,12 +69,12 @@ async def test_what_is_put_is_got(store: Any) -> None:
     assert abs(got.info.last_modified - before) < timedelta(seconds=10)
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"\0\r\n\xff" * 1000, bytes(3_000_000)], ids=["0", "1", "4k", "3M"])
-async def test_any_bytes_come_back(store: Any, data: bytes) -> None:
-    await store.put("k", data)
+async def test_any_bytes_come_back(store: Any) -> None:
+    for data in (b"", b"x", b"\0\r\n\xff" * 1000, bytes(3_000_000)):
+        await store.put("k", data)
 
-    assert (await store.get("k")).data == data
-    assert (await store.head("k")).size == len(data)
+        assert (await store.get("k")).data == data
+        assert (await store.head("k")).size == len(data)
 
 
 async def test_metadata_and_content_type_are_kept(place: Place, store: Any) -> None:
@@ -129,41 +130,47 @@ async def test_delete_removes_and_forgives_a_missing_key(store: Any) -> None:
         await store.get("k")
 
 
-@pytest.mark.parametrize("key", ODD_KEYS)
-async def test_odd_keys_are_ordinary(store: Any, key: str) -> None:
-    await store.put(key, key.encode(), if_none_match=True)
+async def test_odd_keys_are_ordinary(store: Any) -> None:
+    for key in ODD_KEYS:
+        await store.put(key, key.encode(), if_none_match=True)
 
-    assert (await store.get(key)).data == key.encode()
-    assert (await store.head(key)).key == key
-    assert await keys_of(store) == [key]
-    assert (await store.delete_many([key])).succeeded == 1
+    for key in ODD_KEYS:
+        assert (await store.get(key)).data == key.encode()
+        assert (await store.head(key)).key == key
+    assert sorted(await keys_of(store)) == sorted(ODD_KEYS)
+    assert (await store.delete_many(ODD_KEYS[1:])).succeeded == len(ODD_KEYS) - 1
+    await store.delete(ODD_KEYS[0])
     assert await keys_of(store) == []
 
 
-@pytest.mark.parametrize("key", ["a//b", "dir/", "/x", "./x", "p/../q", "line\nbreak", "x" * 256])
-async def test_keys_that_some_servers_change(place: Place, store: Any, key: str) -> None:
-    """A server that cannot hold a key may refuse it or lose it; every other store holds it."""
-    if key in place.gaps.changes_keys:
-        return
-    await store.put(key, b"1")
+async def test_keys_that_some_servers_change(place: Place, store: Any) -> None:
+    """A server that cannot hold a key refuses or changes it; every other store holds it."""
+    changed = []
+    for key in ["a//b", "dir/", "/x", "./x", "p/../q", "line\nbreak", "back\\slash", "x" * 256]:
+        try:
+            await store.put(key, b"1")
+            held = (await store.get(key)).data == b"1" and await keys_of(store) == [key]
+            held = held and (await store.delete_many([key])).succeeded == 1 and await keys_of(store) == []
+        except DDAOError:
+            held = False
+        if not held:
+            changed.append(key)
+            await store.delete_many(await keys_of(store))
 
-    assert (await store.get(key)).data == b"1"
-    assert await keys_of(store) == [key]
-    assert (await store.delete_many([key])).succeeded == 1
-    assert await keys_of(store) == []
+    assert changed == list(place.gaps.changes_keys)
 
 
-@pytest.mark.parametrize("key", ["", "x" * 1025, "é" * 513, "\ud800"], ids=["empty", "long", "wide", "surrogate"])
-async def test_what_is_no_key_is_refused_before_it_is_sent(store: Any, key: str) -> None:
-    for call in (store.put(key, b""), store.get(key), store.head(key), store.delete(key)):
+async def test_what_is_no_key_is_refused_before_it_is_sent(store: Any) -> None:
+    for key in ("", "x" * 1025, "é" * 513, "\ud800"):
+        for call in (store.put(key, b""), store.get(key), store.head(key), store.delete(key)):
+            with pytest.raises(ValidationError):
+                await call
+
+
+async def test_metadata_that_is_no_header_is_refused(store: Any) -> None:
+    for metadata in ({"a\nb": "1"}, {"a": "1\r\nx-evil: 1"}, {"a": "\0"}, {"a": "ü"}, {"": "1"}):
         with pytest.raises(ValidationError):
-            await call
-
-
-@pytest.mark.parametrize("metadata", [{"a\nb": "1"}, {"a": "1\r\nx-evil: 1"}, {"a": "\0"}, {"a": "ü"}, {"": "1"}])
-async def test_metadata_that_is_no_header_is_refused(store: Any, metadata: dict[str, str]) -> None:
-    with pytest.raises(ValidationError):
-        await store.put("k", b"", metadata=metadata)
+            await store.put("k", b"", metadata=metadata)
     with pytest.raises(ValidationError):
         await store.put("k", b"", content_type="a\r\nb: c")
 
@@ -244,45 +251,43 @@ async def test_get_if_none_match_tells_that_nothing_changed(store: Any) -> None:
     assert got.data == b"second"
 
 
-@pytest.mark.parametrize(
-    ("range", "expected"),
-    [
-        ((0, 3), b"012"),
-        ((3, 7), b"3456"),
-        ((7, None), b"789"),
-        ((0, None), b"0123456789"),
-        ((0, 100), b"0123456789"),
-        ((9, 10), b"9"),
-        ((5, 100), b"56789"),
-        ((10, None), b""),
-        ((50, 60), b""),
-    ],
-)
-async def test_a_range_is_start_and_exclusive_stop(
-    place: Place, store: Any, range: tuple[int, int | None], expected: bytes
-) -> None:
+RANGES = [
+    ((0, 3), b"012"),
+    ((3, 7), b"3456"),
+    ((7, None), b"789"),
+    ((0, None), b"0123456789"),
+    ((0, 100), b"0123456789"),
+    ((9, 10), b"9"),
+    ((5, 100), b"56789"),
+    ((10, None), b""),
+    ((50, 60), b""),
+]
+
+
+async def test_a_range_is_start_and_exclusive_stop(place: Place, store: Any) -> None:
     info = await store.put("k", b"0123456789")
 
-    got = await store.get("k", range=range)
+    for (start, stop), expected in RANGES:
+        got = await store.get("k", range=(start, stop))
 
-    assert got.data == expected
-    assert got.info.etag == info.etag
-    assert place.gaps.answers_range_with_200 or got.info.size == 10
+        assert (start, stop, got.data) == (start, stop, expected)
+        assert got.info.etag == info.etag
+        assert place.gaps.answers_range_with_200 or got.info.size == 10
 
 
-@pytest.mark.parametrize("range", [(-1, 3), (3, 3), (4, 3)])
-async def test_an_empty_or_backward_range_is_refused(store: Any, range: tuple[int, int | None]) -> None:
+async def test_an_empty_or_backward_range_is_refused(store: Any) -> None:
     await store.put("k", b"0123456789")
 
-    with pytest.raises(ValidationError):
-        await store.get("k", range=range)
+    for start, stop in ((-1, 3), (3, 3), (4, 3)):
+        with pytest.raises(ValidationError):
+            await store.get("k", range=(start, stop))
 
 
 # ---- lists
 
 
 async def test_list_is_sorted_and_complete(place: Place, store: Any) -> None:
-    keys = ["b", "a/2", "a/10", "a", "ab", "a-b", "c/d/e", "B", "é", "z~"]
+    keys = ["b", "a/2", "a/10", "ab", "a-b", "c/d/e", "B", "é", "z~"]
     await fill(store, *keys)
 
     listed = [info async for info in store.list()]
@@ -297,11 +302,23 @@ async def test_list_is_sorted_and_complete(place: Place, store: Any) -> None:
 
 
 async def test_a_prefix_is_no_directory(store: Any) -> None:
-    await fill(store, "a", "ab", "ab/c", "abc", "b")
+    await fill(store, "a", "ab/c", "abc", "b")
 
-    assert sorted(await keys_of(store, "ab")) == ["ab", "ab/c", "abc"]
+    assert sorted(await keys_of(store, "ab")) == ["ab/c", "abc"]
     assert await keys_of(store, "ab/") == ["ab/c"]
     assert await keys_of(store, "zz") == []
+
+
+async def test_a_key_may_begin_another(place: Place, store: Any) -> None:
+    """Servers that keep directories cannot all hold `p` beside `p/q`."""
+    try:
+        await fill(store, "p", "p/q")
+        held = sorted(await keys_of(store)) == ["p", "p/q"]
+        held = held and [item.data async for item in store.get_many(["p", "p/q"])] == [b"p", b"p/q"]
+    except DDAOError:
+        held = False
+
+    assert held is not place.gaps.holds_no_key_beside_its_directory
 
 
 async def test_list_starts_after_a_key(store: Any) -> None:
@@ -356,16 +373,16 @@ async def test_rolled_up_keys_come_once_over_pages(store: Any) -> None:
 
 async def test_a_list_of_several_thousand_is_complete(store: Any) -> None:
     """More than one page of a thousand, put and deleted in bulk."""
-    keys = [f"many/{n:05}" for n in range(2100)]
+    keys = [f"many/{n:05}" for n in range(1050)]
 
     put = await store.put_many(((key, b"1") for key in keys), concurrency=32)
     listed = await keys_of(store, "many/")
     deleted = await store.delete_many(listed)
 
-    assert put.succeeded == 2100
+    assert put.succeeded == 1050
     assert put.failed == {}
     assert listed == keys
-    assert deleted.succeeded == 2100
+    assert deleted.succeeded == 1050
     assert await keys_of(store, "many/") == []
 
 
@@ -490,8 +507,14 @@ async def test_stats_count_requests(store: Any) -> None:
 
 
 async def test_a_race_of_conditional_increments_loses_nothing(place: Place, store: Any) -> None:
-    """5 writers, 10 increments each: where conditions hold the sum is 50."""
+    """5 writers, 10 increments each: where conditions hold the sum is 50; elsewhere even two in turn lose one."""
     await store.put("counter", b"0")
+    if place.gaps.ignores_put_conditions:
+        read = await store.get("counter")
+        for _ in range(2):
+            await store.put("counter", b"%d" % (int(read.data) + 1), if_match=read.info.etag)
+        assert (await store.get("counter")).data == b"1"
+        return
 
     async def increment() -> None:
         while True:
@@ -508,8 +531,4 @@ async def test_a_race_of_conditional_increments_loses_nothing(place: Place, stor
 
     await asyncio.gather(*(writer() for _ in range(5)))
 
-    total = int((await store.get("counter")).data)
-    if place.gaps.ignores_put_conditions:
-        assert total <= 50
-        return
-    assert total == 50
+    assert (await store.get("counter")).data == b"50"
