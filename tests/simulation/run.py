@@ -43,11 +43,14 @@ def _run(build: Build, name: str, seed: int, trace: bool) -> World:
     setup = Setup(world, scenario.columns)
     programs = scenario.prepare(setup)
     setup.done()
-    world.misfortune = _misfortune(world, name, scenario)
+    world.misfortune = _misfortune(world, scenario)
     monitor = Indexes()
     world.monitors.append(monitor)
     monitor(world, "")
-    world.run([(Client(world, f"c{i}"), _on_actor(program)) for i, program in enumerate(programs)])
+    clients = [Client(world, f"c{i}") for i in range(len(programs))]
+    for client in clients:
+        client.stalls = _stalls(world)
+    world.run([(client, _on_actor(program)) for client, program in zip(clients, programs, strict=True)])
     world.history.check()
     _settle(world, scenario)
     return world
@@ -69,7 +72,7 @@ def _settings(world: World, scenario: Scenario) -> dict[str, float]:
     }
 
 
-def _misfortune(world: World, name: str, scenario: Scenario) -> Misfortune:
+def _misfortune(world: World, scenario: Scenario) -> Misfortune:
     """What goes wrong in this run: faults at some keys, a client that freezes, a clock that leaps."""
     rng = world.rng
     plan = Misfortune(
@@ -84,9 +87,6 @@ def _misfortune(world: World, name: str, scenario: Scenario) -> Misfortune:
         freeze=(rng.randrange(40), rng.randrange(20, 120)),
         busy=rng.choice((0.0, 0.0, 0.0, 0.1)),
     )
-    if name == "aborted_owner" and rng.random() < 0.7:  # lose the decision while the reader sleeps
-        plan.aim, plan.budget, plan.frozen = "_transactions/", 2, None
-        plan.fates, plan.crash, plan.twin = (0.0, 1.0), 0.0, rng.choice((0.02, 0.08))
     if plan.aim:
         plan.chance = 0.3
     if scenario.timed:
@@ -96,7 +96,17 @@ def _misfortune(world: World, name: str, scenario: Scenario) -> Misfortune:
         plan.late = rng.choice((0.0, 0.02, 0.1))
     else:
         plan.leap = Leap(rng.choice((0.0, 0.02)), (0.5, 3.0, 11.0))
+    if scenario.focus is not None:
+        scenario.focus(plan, rng)
     return plan
+
+
+def _stalls(world: World) -> dict[int, int]:
+    """Points where a client stands still, so that the others get far meanwhile."""
+    rng = world.rng
+    if rng.random() < 0.5:
+        return {}
+    return {rng.randrange(1, 16): rng.randrange(3, 40) for _ in range(rng.randrange(1, 4))}
 
 
 def _settle(world: World, scenario: Scenario) -> None:

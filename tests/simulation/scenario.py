@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .actor import Actor, decoded
+from .actor import Actor
 from .setup import Setup
-from .world import DAY, HOUR, Stall, World
+from .world import DAY, MINUTE, Leap, Misfortune
 
 Step = Callable[[Actor], Awaitable[None]]
+Focus = Callable[[Misfortune, random.Random], None]
 Program = Callable[[Actor], Awaitable[None]]
 
 
@@ -29,12 +30,13 @@ class Scenario:
         prepare: Fills the bucket and gives the programs.
         columns: Those of `x` (indexed) and `u` (unique) that the table declares.
         timed: The clock leaps by minutes, hours and days, and requests are long on their way.
-        state: Whether `_state.json` says which entries and claims must be there (indexes come and go).
+        focus: Bends what goes wrong towards what this scenario is about.
     """
 
     prepare: Callable[[Setup], list[Program]]
     columns: str = ""
     timed: bool = False
+    focus: Focus | None = None
 
 
 def program(*steps: Step) -> Program:
@@ -184,28 +186,56 @@ def decision_gone(w: Setup) -> list[Program]:
     ]
 
 
-def stalled(w: Setup, doc: str, step: Step) -> Step:
-    """Start at an intent on this key, then stall between reading it and reading its decision."""
+def at_intent(w: Setup, doc: str, step: Step, *, decided: bool, after: int, steps: int) -> Step:
+    """Start at an intent on this key, then stand still after so many answers for so many steps."""
 
     async def run(a: Actor) -> None:
-        for _ in range(40):
-            if w.world.is_locked(doc):
+        for _ in range(60):
+            if w.world.is_locked(doc, decided=decided):
                 break
             await a.client.turn()
-        a.client.stall = Stall(a.client.decided + 1, w.rng.randrange(120), lambda: True)
+        a.client.stalls[a.client.decided + after] = steps
         await step(a)
 
     return run
 
 
 def aborted_owner(w: Setup) -> list[Program]:
-    """A transaction, an impatient writer that aborts it, a reader that stalls on its intent."""
+    """A transaction, an impatient writer that aborts it, a reader that stalls on its intent; all of them late."""
     w.document("a", n=0), w.document("b", n=0)
-    return [
-        program(grow("a", "b")),
-        program(stalled(w, "a", add("a", 5))),
-        program(stalled(w, "b", find("b"))),
-    ]
+    r = w.rng
+    impatient = at_intent(w, "a", add("a", 5), decided=False, after=r.randrange(1, 5), steps=r.randrange(40))
+    reader = at_intent(w, "b", find("b"), decided=r.random() < 0.5, after=1, steps=r.randrange(20, 160))
+    return [program(grow("a", "b")), program(impatient), program(reader)]
+
+
+def lost_decision(plan: Misfortune, rng: random.Random) -> None:
+    """Lose the decision while the reader sleeps."""
+    if rng.random() < 0.6:
+        plan.aim, plan.budget, plan.chance, plan.frozen = "_transactions/", 2, 0.5, None
+        plan.fates, plan.crash, plan.twin = (0.0, 1.0), 0.0, rng.choice((0.02, 0.08))
+
+
+def late_twin(part: str) -> Focus:
+    """A write of one key lands late, or once more."""
+
+    def focus(plan: Misfortune, rng: random.Random) -> None:
+        if rng.random() < 0.4:
+            plan.aim, plan.budget, plan.chance = part, 1, 0.5
+            plan.fates, plan.crash, plan.twin = (0.0, 1.0), 0.0, rng.choice((0.08, 0.25))
+
+    return focus
+
+
+def late_under_new_index(plan: Misfortune, rng: random.Random) -> None:
+    """A write lands late, and the copy of `_state.json` that it was made by is old."""
+    late_twin("/objects/a")(plan, rng)
+    plan.leap = Leap(rng.choice((0.05, 0.15, 0.3)), (0.5 * MINUTE, MINUTE, 2 * MINUTE))
+
+
+def small_leaps(plan: Misfortune, rng: random.Random) -> None:
+    """Minutes only: who sleeps for most of an hour wakes up again within it."""
+    plan.leap = Leap(rng.choice((0.0, 0.02, 0.05)), (0.5 * MINUTE, 2 * MINUTE, 5 * MINUTE))
 
 
 def deleting(w: Setup) -> list[Program]:
@@ -425,10 +455,10 @@ def back_again(w: Setup) -> list[Program]:
     if not is_there:
         w.state(**{column: None})
 
-    def sleepy(steps: list[Step]) -> Program:
+    def sleepy(steps: list[Step], longest: int = 16) -> Program:
         async def run(a: Actor) -> None:
             if r.random() < 0.7:
-                a.client.naps = {r.randrange(2, 16): r.choice((1100.0, 2200.0, 3000.0, 3400.0))}
+                a.client.naps = {r.randrange(1, longest): r.choice((1100.0, 2200.0, 3000.0, 3400.0))}
             await program(*steps)(a)
 
         return run
@@ -454,9 +484,9 @@ def back_again(w: Setup) -> list[Program]:
         return r.choice((put(doc, **{column: v}), add(doc, 1), insert("k", n=1, **{column: v}), look(column, v)))
 
     if not is_there:
-        return [sleepy([build]), sleepy([drop, build]), sleepy([one(), one()])]
+        return [sleepy([build]), sleepy([drop, build]), sleepy([one(), one()], 5)]
     second = r.choice(([once_gone(build)], [build], [one(), one()]))
-    return [sleepy([drop] + r.choice(([build], []))), sleepy(second), sleepy([one(), one()])]
+    return [sleepy([drop] + r.choice(([build], []))), sleepy(second), sleepy([one(), one()], 5)]
 
 
 def vacuuming(w: Setup) -> list[Program]:
@@ -498,21 +528,19 @@ SCENARIOS = {
     "transfers": Scenario(transfers),
     "skew": Scenario(skew),
     "reading": Scenario(reading),
-    "updating": Scenario(updating),
+    "updating": Scenario(updating, focus=late_twin("/objects/a")),
     "decision_gone": Scenario(decision_gone),
-    "aborted_owner": Scenario(aborted_owner),
-    "deleting": Scenario(deleting),
+    "aborted_owner": Scenario(aborted_owner, focus=lost_decision),
+    "deleting": Scenario(deleting, focus=late_twin("/objects/k")),
     "values_back": Scenario(values_back),
     "unique": Scenario(unique, "u"),
     "takeover": Scenario(takeover, "u"),
     "index": Scenario(index, "x"),
     "mixed": Scenario(mixed, "xu"),
     "build": Scenario(build_beside, "x", timed=True),
-    "build_lost": Scenario(lost_beside, "x", timed=True),
+    "build_lost": Scenario(lost_beside, "x", timed=True, focus=late_under_new_index),
     "build_unique": Scenario(build_unique, "u", timed=True),
     "drop": Scenario(drop_beside, "xu", timed=True),
-    "back_again": Scenario(back_again, "xu", timed=True),
+    "back_again": Scenario(back_again, "xu", timed=True, focus=small_leaps),
     "vacuum": Scenario(vacuuming, "xu", timed=True),
 }
-
-__all__ = ["HOUR", "SCENARIOS", "Scenario", "World", "decoded", "random"]

@@ -68,15 +68,6 @@ class Parked:
     held: bool = False
 
 
-@dataclass
-class Stall:
-    """A client stands still once it has had `after` answers, for at most `steps` steps, `while_` this holds."""
-
-    after: int
-    steps: int
-    while_: Callable[[], bool]
-
-
 class Bucket:
     """What one client sees of the shared memory: the six primitives, reported to the monitor."""
 
@@ -126,7 +117,8 @@ class Client:
         self.is_dead = False
         self.nonces = 0
         self.decided = 0
-        self.stall: Stall | None = None
+        self.stalls: dict[int, int] = {}
+        """After its answer of this number (from 1) it stands still for so many steps."""
         self.naps: dict[int, float] = {}
         """The answer to the request of this number (from 1) arrives so many seconds late."""
         testing = world.build.testing
@@ -170,10 +162,10 @@ class Client:
 
     def is_stalled(self) -> bool:
         """Does it want to stand still a while longer?"""
-        stall = self.stall
-        if stall is None or self.decided < stall.after or stall.steps <= 0 or not stall.while_():
+        steps = self.stalls.get(self.decided, 0)
+        if steps <= 0:
             return False
-        stall.steps -= 1
+        self.stalls[self.decided] = steps - 1
         return True
 
     async def _answer(self, attempt: Any) -> Any:
@@ -225,10 +217,12 @@ class World:
         found = self.memory._objects.get(key)
         return found and json.loads(found.data)
 
-    def is_locked(self, id: str) -> bool:
-        """Is there an intent on this document?"""
+    def is_locked(self, id: str, *, decided: bool = False) -> bool:
+        """Is there an intent on this document, and is it decided?"""
         body = self.object(f"tables/{TABLE}/objects/{id}.json")
-        return body is not None and "intent" in body
+        if body is None or "intent" not in body:
+            return False
+        return not decided or self.object(f"_transactions/{body['intent']['tx']}.json") is not None
 
     def index_state(self, column: str) -> str | None:
         """What `_state.json` says of an index; None: there is none."""
