@@ -9,19 +9,17 @@ An open database belongs to one event loop of one process. After closing it may 
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import os
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from .catalog import Catalog, known_table
 from .documents import Documents
 from .engine import Engine, Settings
-from .errors import ClosedError, TransactionConflictError
+from .errors import TransactionConflictError
 from .lease import Lease
+from .lifetime import Lifetime
 from .model.record import Object, Record
 from .model.schema import Column, Schema, Table
 from .repository import Repository
@@ -56,17 +54,11 @@ class Database:
 
     def __init__(self, store: ObjectStore, schema: Schema | None = None, *, settings: Settings | None = None) -> None:
         self.store = store
-        self._settings = settings
         self.schema = schema or Schema()
         self.is_private = False
-        self._exits: AsyncExitStack | None = None
-        self._engine: Engine | None = None
+        self._lifetime = Lifetime(store, settings)
         self._catalog: Catalog | None = None
         self._by_name: dict[str, Repository[Object]] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
-        self._is_closed = False
-        self._token = object()
 
     def __repr__(self) -> str:
         return f"Database({self.store!r})"
@@ -75,37 +67,12 @@ class Database:
 
     async def open(self) -> Self:
         """Open the store, and look whether its bucket is there (one request). Creates nothing."""
-        if self._exits is not None:
-            if self._pid == os.getpid() and self._loop is asyncio.get_running_loop():
-                raise ClosedError("This database is open already.", hint="Open it once, and share it between tasks.")
-            if self._pid == os.getpid() and self._loop is not None and not self._loop.is_closed():
-                raise ClosedError("This database is open in another event loop.", hint="Close it there first.")
-        async with AsyncExitStack() as exits:
-            # By attribute, not by type: a wrapper that delegates opens what it wraps.
-            enter = getattr(self.store, "__aenter__", None)
-            if enter is not None:
-                await enter()
-                exits.push_async_exit(self.store.__aexit__)  # type: ignore[attr-defined]
-            self._start()
-            check = getattr(self.store, "check", None)
-            if check is not None:
-                await check()
-            self._exits = exits.pop_all()
+        await self._lifetime.open()
         return self
-
-    def _start(self) -> None:
-        self._engine = Engine(self.store, settings=self._settings)
-        self._by_name = {}
-        self._token = object()
-        self._catalog = Catalog(self._engine, self.schema)
-        self._loop, self._pid, self._is_closed = asyncio.get_running_loop(), os.getpid(), False
 
     async def close(self) -> None:
         """Close it and the store that it opened. Safe to call twice; it may be opened again."""
-        exits, self._exits = self._exits, None
-        self._engine, self._catalog, self._loop, self._is_closed = None, None, None, True
-        if exits is not None and self._pid == os.getpid():
-            await exits.aclose()
+        await self._lifetime.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -122,20 +89,7 @@ class Database:
         Raises:
             ClosedError: It is closed, or open in another event loop, or in the process that this one was forked from.
         """
-        engine = self._engine
-        if engine is not None and self._pid == os.getpid() and self._loop is asyncio.get_running_loop():
-            return engine
-        if self._is_closed:
-            raise ClosedError("This database is closed.", hint="Use it inside `async with`, or connect again.")
-        if engine is None:
-            self._start()  # over a store of the caller's own, which is open already
-            return self.check()
-        if self._pid != os.getpid():
-            raise ClosedError("This database was opened before the process forked.", hint="Connect after the fork.")
-        if self._exits is None and self._loop is not None and self._loop.is_closed():
-            self._start()
-            return self.check()
-        raise ClosedError("This database is open in another event loop.", hint="Connect inside the loop that uses it.")
+        return self._lifetime.check()
 
     @property
     def engine(self) -> Engine:
@@ -145,8 +99,9 @@ class Database:
     @property
     def catalog(self) -> Catalog:
         """The tables of the bucket, as far as they are known."""
-        self.check()
-        assert self._catalog is not None  # noqa: S101 - it comes and goes with the engine
+        engine = self.check()
+        if self._catalog is None or self._catalog.engine is not engine:
+            self._catalog = Catalog(engine, self.schema)
         return self._catalog
 
     def stats(self) -> dict[str, int]:
@@ -232,7 +187,7 @@ class Database:
     def _learn(self, tables: Sequence[Table]) -> None:
         """These tables are as given now: repositories look again."""
         self.schema = self.schema.with_tables(tables)
-        self._token = object()
+        self._lifetime.token = object()
 
     async def tables(self) -> list[str]:
         """Names of all tables in the bucket."""
@@ -254,8 +209,8 @@ class Database:
 
     def token(self) -> object:
         """For repositories: what is open now, and which tables it knows."""
-        self.check()
-        return self._token
+        self._lifetime.check()
+        return self._lifetime.token
 
     async def source(self, kind: type[Record] | str) -> tuple[Documents, Table]:
         """For repositories: the documents of a table, and what it holds."""
@@ -291,7 +246,6 @@ class Database:
         return await self._objects(table).delete(id)
 
     def _objects(self, table: str) -> Repository[Object]:
-        self.check()
         found = self._by_name.get(table)
         if found is None:
             found = self._by_name[table] = self.repository(table)
