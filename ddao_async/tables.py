@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from .catalog import Catalog, layout_of
 from .engine import Engine
 from .errors import ConflictError, CorruptDocumentError, NotFoundError, SchemaError, UnknownOutcomeError
@@ -69,14 +71,32 @@ async def alter_table(
     known = {index.name for index in held.indexed}
     wanted = merged(held, change)
     await require_unique(engine, layout_of(held), [index for index in wanted.indexed if index.name not in known])
-    table, data = await _complete(engine, wanted)
-    await _settle_state(engine, table, warn=False)
-    catalog.remember(table)
-    await _summarize(engine, {name: data}, {name: table})
+    await _settle_state(engine, wanted, warn=False)
+    # An index is declared once it stands: a build that finds duplicates leaves no column that claims to be unique.
+    await _declare(catalog, _as_indexed_in(held, wanted))
     asked = {column.name for column in change.columns}
-    fresh = [i for i in table.indexed if i.name not in known or set(i.columns) <= asked or i.columns in change.indexes]
+    fresh = [i for i in wanted.indexed if i.name not in known or set(i.columns) <= asked or i.columns in change.indexes]
     if fresh:
-        await add_indexes(engine, layout_of(table), fresh, exclusive=exclusive)
+        await add_indexes(engine, layout_of(wanted), fresh, exclusive=exclusive)
+    return await _declare(catalog, wanted)
+
+
+def _as_indexed_in(held: Table, wanted: Table) -> Table:
+    """The columns of the table that is wanted, with the indexes of the one that is there."""
+    old = {column.name: column for column in held.columns}
+    columns: list[Column] = []
+    for column in wanted.columns:
+        before = old.get(column.name)
+        unique, index = (before.unique, before.index) if before else (False, False)
+        columns.append(msgspec.structs.replace(column, unique=unique, index=index))
+    return msgspec.structs.replace(wanted, columns=columns, indexes=held.indexes)
+
+
+async def _declare(catalog: Catalog, wanted: Table) -> Table:
+    """Let the bucket hold at least these columns."""
+    table, data = await _complete(catalog.engine, wanted)
+    catalog.remember(table)
+    await _summarize(catalog.engine, {table.name: data}, {table.name: table})
     return table
 
 

@@ -87,6 +87,7 @@ async def test_duplicates_end_it_and_nothing_is_left(db: ddao.Database) -> None:
         await db.alter_table("users", ddao.Column("age", "integer", nullable=True, unique=True))
 
     assert [info.key async for info in db.store.list() if "_uniques" in info.key] == []
+    assert not (await db.table("users"))["age"].unique
     await db.repository(User).insert(User(name="x", age=1))
 
 
