@@ -238,6 +238,23 @@ async def test_a_builder_that_was_overtaken_stops(world: TableWorld) -> None:
     assert await world.states() == {"age": "complete"}
 
 
+async def test_a_builder_that_was_overtaken_over_an_empty_table_stops(world: TableWorld) -> None:
+    await world.insert("ann", age=7)
+    await world.documents.delete("ann")
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        if seconds >= QUIET:
+            await drop_index(world.client(), world.layout, "age")
+
+    world.engine.sleep = sleep
+    with pytest.raises(SchemaError, match="Another client"):
+        await add_indexes(world.engine, world.layout, [AGE], on_wait=waits.append)
+
+    assert waits == [QUIET]
+    assert await world.states() == {}
+
+
 async def test_objects_that_are_no_documents_are_named(world: TableWorld) -> None:
     await world.insert("ann", age=7)
     await world.store.put("tables/users/objects/bad.json", b"{")

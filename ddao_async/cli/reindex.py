@@ -43,10 +43,15 @@ def reindex(
                 done += 1
                 progress.show(done)
 
+            def on_wait(seconds: float) -> None:
+                note(f"Waiting {seconds / 60:.0f} minutes for late writers; with --exclusive that is skipped.")
+
             layout = layout_of(await db.table(table))
             if check:
                 return await maintenance.check(db.engine, layout, on_document=on_document)
-            built, checked = await maintenance.reindex(db.engine, layout, exclusive=exclusive, on_document=on_document)
+            built, checked = await maintenance.reindex(
+                db.engine, layout, exclusive=exclusive, on_wait=on_wait, on_document=on_document
+            )
             for name in built.indexes:
                 note(
                     f"{name} is complete: {built.documents:,} documents, {built.written:,} entries and claims written."
@@ -72,8 +77,11 @@ def reindex(
 def _tell(checked: Checked) -> None:
     for index in checked.indexes:
         say(
-            f"{index.name}: {index.live:,} live, {len(index.missing):,} were missing and are written",
+            f"{index.name}: {index.live:,} live, {len(index.missing):,} were missing and are written, "
+            f"{len(index.dead):,} dead",
         )
+        if index.dead:
+            note(f"{index.name}: dead entries and claims are left to `ddao-async vacuum`")
         for pair in index.duplicates:
             note(f"{index.name}: {pair[0]} and {pair[1]} share a value")
     note(f"{checked.documents:,} documents looked at.")

@@ -12,6 +12,7 @@ own, and whoever finds that the `build` is not his any more stops. Several index
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 
@@ -30,6 +31,8 @@ from ..settle import fetch, settled, withdraw
 from ..state import IndexState, TableLayout, TableState
 from .drop import remove_entries
 from .walk import CONCURRENCY, for_each, ids_of
+
+_log = logging.getLogger("ddao_async.maintenance")
 
 replace = msgspec.structs.replace
 
@@ -64,6 +67,7 @@ async def add_indexes(
     *,
     exclusive: bool = False,
     concurrency: int = CONCURRENCY,
+    on_wait: Callable[[float], object] | None = None,
     on_document: Callable[[str], object] | None = None,
 ) -> Built:
     """
@@ -72,6 +76,7 @@ async def add_indexes(
     Args:
         indexes: Those that are complete already are left alone; half built ones are begun anew.
         exclusive: Nobody else writes to the table now or did so in the last minutes: the wait is skipped.
+        on_wait: Called with the seconds of the wait before it begins.
         on_document: Called with each id that is done, for progress.
 
     Raises:
@@ -85,11 +90,16 @@ async def add_indexes(
     if marked is None:
         return Built(())
     if not exclusive:
+        _log.info("Waiting %d s for late writers of table %r.", engine.quiet_time, table.name)
+        if on_wait is not None:
+            on_wait(engine.quiet_time)
         await engine.sleep(engine.quiet_time)
     builder = Builder(engine, table, {name: build for name, index in marked.indexes.items() if index.build == build})
     try:
         await builder.pass_over(concurrency, on_document)
         finished = await _finish(engine, table, build, set(builder.duplicates))
+        if builder.builds.keys() - builder.duplicates.keys() - set(finished):
+            raise SupersededError
     except SupersededError as exc:
         raise SchemaError(
             f"Another client rebuilt or dropped {', '.join(builder.builds)} of table {table.name!r} meanwhile.",

@@ -73,6 +73,7 @@ async def reindex(
     *,
     exclusive: bool = False,
     concurrency: int = CONCURRENCY,
+    on_wait: Callable[[float], object] | None = None,
     on_document: Callable[[str], object] | None = None,
 ) -> tuple[Built, Checked]:
     """
@@ -80,7 +81,7 @@ async def reindex(
 
     Args:
         table: Its `indexes` are those declared.
-        exclusive: As in `add_indexes`.
+        exclusive, on_wait, on_document: As in `add_indexes`.
 
     Raises:
         SchemaError: As `add_indexes`.
@@ -88,7 +89,13 @@ async def reindex(
     await engine.prepare()
     complete = (await engine.states.copy(table)).complete
     built = await add_indexes(
-        engine, table, table.indexes, exclusive=exclusive, concurrency=concurrency, on_document=on_document
+        engine,
+        table,
+        table.indexes,
+        exclusive=exclusive,
+        concurrency=concurrency,
+        on_wait=on_wait,
+        on_document=on_document,
     )
     if not complete:
         return built, Checked([], built.documents, built.problems)
