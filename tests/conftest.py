@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["fix_go", "fix_proxy", "fix_server", "fix_storage"]
+pytest_plugins = ["fix_go", "fix_lane", "fix_proxy", "fix_server", "fix_storage"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -27,14 +27,8 @@ _METHODS: dict[Operation, str] = {
     "put": "PUT",
     "head": "HEAD",
     "delete": "DELETE",
-    "list": "GET",
-    "head_bucket": "HEAD",
-    "create_bucket": "PUT",
-    "upload_part": "PUT",
 }
-
-SERVED: frozenset[Operation] = frozenset(_METHODS)
-"""The operations that this lane spells; the other lane does the rest."""
+"""Those of one object. With list, head_bucket and upload_part they are what this lane serves."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -78,8 +72,8 @@ def encode(request: Request, place: Place) -> Encoded:
     match operation:
         case "list":
             return Encoded("GET", place.root or "/", list_query(request))
-        case "head_bucket" | "create_bucket":
-            return Encoded(_METHODS[operation], place.root or "/", "")
+        case "head_bucket":
+            return Encoded("HEAD", place.root or "/", "")
         case "upload_part":
             query = f"partNumber={request.part_number}&uploadId={_quoted(request.upload_id)}"
             return Encoded("PUT", object_path(place.root, request.key), query)
@@ -118,7 +112,7 @@ def list_query(request: Request) -> str:
     if request.delimiter is not None:
         parts.append(f"delimiter={_quoted(request.delimiter)}")
     parts.append(f"encoding-type=url&list-type=2&max-keys={request.max_keys}&prefix={_quoted(request.prefix)}")
-    if request.start_after is not None:
+    if request.start_after is not None and request.continuation_token is None:
         parts.append(f"start-after={_quoted(request.start_after)}")
     return "&".join(parts)
 

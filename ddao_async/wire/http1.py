@@ -161,7 +161,7 @@ class ResponseParser:
         # An interim answer (1xx) completes too; the one that counts is still to come.
         if self.status == 0:
             self.headers.clear()
-        elif not self._complete:
+        elif not self._complete and not self._problem:
             # Right only inside the callbacks.
             self.keep_alive = self._parser.should_keep_alive()
             self._finish()

@@ -62,6 +62,7 @@ def listing(body: bytes) -> ListAnswer:
     if name(root) != "ListBucketResult":
         raise MalformedXml(f"a list that is a {name(root)}")
     is_quoted = child_text(root, "EncodingType") == "url"
+    is_plain = is_plain and all(name(child) != "Contents" for child in root)
 
     def rows() -> Rows:
         found = _matches(text[start:stop]) if is_plain else None

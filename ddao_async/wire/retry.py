@@ -85,7 +85,7 @@ def verdict_of(outcome: Outcome) -> Verdict:
     status, code = outcome.status, outcome.code
     if status < 300 and code is None:
         return Verdict.DONE
-    if status == 304:
+    if status in (304, 416):  # answers to a get: unchanged; the range begins after the end
         return Verdict.DONE
     if code in _TRY_AGAIN_CODES or status in _BUSY_STATUSES:
         return Verdict.NOT_APPLIED
