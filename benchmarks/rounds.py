@@ -6,7 +6,6 @@ Competitors of one setting stay open over its cases: an idle process costs the o
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -128,7 +127,7 @@ def _fresh(
 def _command(case: Case, entrant: Entrant, place: Place) -> list[str | Path]:
     if case.name == "import":
         return [entrant.python, "-c", f"import {entrant.system.imports}, time; print(time.monotonic())"]
-    return [entrant.python, "-m", "benchmarks.cold", entrant.system.name, json.dumps(place)]
+    return [entrant.python, "-m", "benchmarks.cold", entrant.system.name, *place[:7]]
 
 
 def _poured(case: Case, entrant: Entrant, place: Place, plan: Plan, number: int, log: Path) -> Measurement:

@@ -19,13 +19,12 @@ import json
 import platform
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 from . import data, memory
 from .place import Item, Place
-from .systems import SYSTEMS
+from .systems import SYSTEMS, opened
 
 VERBS = ("get", "insert", "create", "head", "delete", "list", "list_split", "upload", "read", "stream", "pour")
 _LARGE = ("upload", "read", "stream")
@@ -125,17 +124,6 @@ def _check(verb: str, item: Item, answer: Any, count: int) -> None:
         right = answer > 0 and count == 1
     if not right:
         raise AssertionError(f"{verb} of {item.key!r} gave {str(answer)[:80]!r}")
-
-
-@asynccontextmanager
-async def opened(name: str, place: Place) -> AsyncIterator[tuple[Any, Any]]:
-    """A competitor's module and its open client."""
-    module = importlib.import_module(f"{__package__}.systems.{name}")
-    client = await module.open(place)
-    try:
-        yield module, client
-    finally:
-        await module.close(client)
 
 
 async def _serve(name: str) -> None:

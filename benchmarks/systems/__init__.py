@@ -14,7 +14,12 @@ A module leaves out what its library cannot do. `keys_are_relative`: it takes ke
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from ..place import Place
 
 
 class System(NamedTuple):
@@ -46,3 +51,14 @@ SYSTEMS = (
     System("s3fs", "s3fs", "s3fs"),
     System("echo", "", "asyncio"),
 )
+
+
+@asynccontextmanager
+async def opened(name: str, place: Place) -> AsyncIterator[tuple[Any, Any]]:
+    """A competitor's module and its open client."""
+    module = importlib.import_module(f"{__package__}.{name}")
+    client = await module.open(place)
+    try:
+        yield module, client
+    finally:
+        await module.close(client)
