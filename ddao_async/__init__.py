@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .storage.protocol import BatchResult, Capabilities, ListPage, ObjectInfo, ObjectStore, StoredObject
     from .storage.s3 import S3Adapter
     from .storage.sqlite import SQLiteAdapter
-    from .transacted import DatabaseTransaction as Transaction
+    from .transacted import Transaction
 
 # The rest is imported when it is first named: all of it takes 80 ms, a store alone half of that.
 _HOMES = {
@@ -37,10 +37,9 @@ _HOMES = {
     ".model.record": "Index Object Record Unique", ".model.schema": "Column Schema Table",
     ".query": "Explanation Page Query", ".repository": "Repository Snapshot", ".storage.memory": "MemoryAdapter",
     ".storage.protocol": "BatchResult Capabilities ListPage ObjectInfo ObjectStore StoredObject",
-    ".storage.s3": "S3Adapter", ".storage.sqlite": "SQLiteAdapter", ".transacted": "DatabaseTransaction",
+    ".storage.s3": "S3Adapter", ".storage.sqlite": "SQLiteAdapter", ".transacted": "Transaction",
 }  # fmt: skip
 _LAZY = {name: home for home, names in _HOMES.items() for name in names.split()}
-_LAZY["Transaction"] = _LAZY.pop("DatabaseTransaction")
 
 # fmt: off
 __all__ = [
@@ -59,8 +58,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(_LAZY[name], __name__)
-    value = globals()[name] = getattr(module, "DatabaseTransaction" if name == "Transaction" else name)
+    value = globals()[name] = getattr(import_module(_LAZY[name], __name__), name)
     return value
 
 

@@ -25,7 +25,7 @@ from .model.schema import Column, Schema, Table
 from .repository import Repository
 from .storage.adapter import adapter_for
 from .storage.protocol import ObjectStore
-from .transacted import DatabaseTransaction
+from .transacted import Transaction
 from .transaction import again
 
 if TYPE_CHECKING:
@@ -253,11 +253,11 @@ class Database:
 
     # Transactions, leases
 
-    def transaction(self) -> DatabaseTransaction:
+    def transaction(self) -> Transaction:
         """A transaction: `async with db.transaction() as tx`. Commits on exit, rolls back on an exception."""
-        return DatabaseTransaction(self)
+        return Transaction(self)
 
-    async def run(self, work: Callable[[DatabaseTransaction], T | Awaitable[T]]) -> T:
+    async def run(self, work: Callable[[Transaction], T | Awaitable[T]]) -> T:
         """
         Run `work(tx)` in a transaction, and all of it again after a conflict, until 30 s have passed.
 

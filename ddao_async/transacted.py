@@ -11,12 +11,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
+from . import transaction
 from .catalog import Catalog, known_table, layout_of
 from .engine import Engine
 from .model.record import Object, Record
 from .model.schema import Table
 from .repository import Repository
-from .transaction import Transaction, TransactionDocuments
 
 R = TypeVar("R", bound=Record)
 
@@ -32,7 +32,7 @@ class Opened(Protocol):
     def token(self) -> object: ...
 
 
-class DatabaseTransaction:
+class Transaction:
     """
     One transaction of a database, for `async with`: repositories inside see its own writes.
 
@@ -42,7 +42,7 @@ class DatabaseTransaction:
 
     def __init__(self, database: Opened) -> None:
         self._database = database
-        self._tx = Transaction(database.check())
+        self._tx = transaction.Transaction(database.check())
 
     @property
     def status(self) -> Literal["open", "committed", "aborted", "undecided"]:
@@ -77,7 +77,7 @@ class DatabaseTransaction:
         """For repositories: the open database's."""
         return self._database.token()
 
-    async def source(self, kind: type[Record] | str) -> tuple[TransactionDocuments, Table]:
+    async def source(self, kind: type[Record] | str) -> tuple[transaction.TransactionDocuments, Table]:
         """For repositories: the documents of a table as this transaction sees them."""
         table = await known_table(self._database.catalog, kind)
         return self._tx.documents(layout_of(table)), table

@@ -250,7 +250,7 @@ async def test_a_transaction_commits_as_a_whole_or_not_at_all(db: ddao.Database)
     assert tx.status == "committed"
     assert [account and account.balance for account in await accounts.get_many(["a", "b"])] == [5, 5]
 
-    async def broken(tx: ddao.DatabaseTransaction) -> None:
+    async def broken(tx: ddao.Transaction) -> None:
         await tx.repository(Account).delete("a")
         raise RuntimeError("no")
 
@@ -263,7 +263,7 @@ async def test_run_tries_again_after_a_conflict(db: ddao.Database) -> None:
     accounts = db.repository(Account)
     await accounts.insert_many([Account(id="a", balance=100), Account(id="b")])
 
-    async def transfer(tx: ddao.DatabaseTransaction) -> int:
+    async def transfer(tx: ddao.Transaction) -> int:
         inside = tx.repository(Account)
         a, b = await inside.get("a"), await inside.get("b")
         await asyncio.sleep(0)
