@@ -15,7 +15,7 @@ from typing import NamedTuple
 from .claims import claimant
 from .engine import Engine
 from .errors import NotFoundError
-from .model.index import decode_id, encode_id
+from .model.index import END, decode_id, encode_id
 from .model.keys import index_prefix
 from .state import TableLayout
 from .storage.protocol import ListPage
@@ -74,9 +74,10 @@ async def entries(
         IndexUnusableError: Scan instead; also in the middle, when the index has gone.
     """
     prefix = index_prefix(table.name, index)
-    first = prefix + start
+    # Never just the name of a directory: asked to start after one, SeaweedFS leaves out all that is in it.
+    first = f"{prefix}{start}/" if start else prefix
     if after is not None:
-        first = max(first, f"{prefix}{after.value}/{encode_id(after.id)}0")
+        first = max(first, f"{prefix}{after.value}/{encode_id(after.id)}/{END}")
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(start, stop or "", strict=False))
     shared = prefix + "".join(symbol for symbol, _ in pairs)
     last = ("", "")
