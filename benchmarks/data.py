@@ -1,13 +1,12 @@
 """
 What the benchmarks store: seeded documents of about 430 bytes, their keys and metadata, and large objects.
 
-Nothing here imports more than the standard library: competitors run in environments without ddao_async.
+Nothing here imports more than the standard library: competitors run in environments without ddao_async. And nothing at
+all before it is needed: a cold start, which is timed, needs the keys only.
 """
 
 from __future__ import annotations
 
-import json
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +47,8 @@ def listed_id(index: int, count: int) -> str:
 
 def user_fields(index: int, seed: int = 1) -> dict[str, Any]:
     """The fields of one user; the same for the same index and seed."""
+    import random
+
     draw = random.Random(seed * 1_000_003 + index)
     first, last = draw.choice(_WORDS), draw.choice(_WORDS)
     return {
@@ -67,6 +68,8 @@ def user_fields(index: int, seed: int = 1) -> dict[str, Any]:
 
 def document(id: str, fields: dict[str, Any], table: str = TABLE) -> bytes:
     """A document body as the library stores it (protocol.md, section 2), about 430 bytes."""
+    import json
+
     body = {
         "id": id,
         "table_name": table,
@@ -87,5 +90,7 @@ def documents(start: int, count: int) -> Iterator[tuple[str, bytes]]:
 
 def large_object(size: int = LARGE_BYTES) -> bytes:
     """Incompressible bytes, the same each time."""
+    import random
+
     block = random.Random(7).randbytes(min(size, 1 << 20))
     return (block * (size // len(block) + 1))[:size] if size else b""
