@@ -38,7 +38,7 @@ from ..repository import Repository, Snapshot
 from ..storage.batch import CONCURRENCY
 from ..storage.protocol import BatchResult
 from ..storage.watch import Sent
-from ..transacted import DatabaseTransaction
+from ..transacted import Transaction
 
 T = TypeVar("T")
 SYSTEM = "ddao_async"
@@ -158,7 +158,7 @@ def _place(store: Any) -> dict[str, str | int]:
     return place
 
 
-class TracedTransaction(DatabaseTransaction):
+class TracedTransaction(Transaction):
     """A transaction that makes a span of its end, and whose repositories are traced."""
 
     def __init__(self, database: Database, telemetry: Telemetry) -> None:
