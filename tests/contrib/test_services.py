@@ -184,3 +184,27 @@ async def test_nothing_is_lost_under_load_with_clients_that_hang_up(
         for user in sorted(stored):
             async with session.get(f"/users/{user}") as response:
                 assert (response.status, (await response.json())["name"]) == (200, user[1:])
+
+
+@pytest.mark.parametrize("service", ["fastapi"], indirect=True)
+async def test_no_request_that_the_openapi_document_allows_is_a_server_error(
+    service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DDAO_URL", f"sqlite:///{tmp_path}/service.db")
+    command = [
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "run",
+        "--checks",
+        "not_a_server_error",
+        "--max-examples",
+        "20",
+    ]
+    async with served(service) as url:
+        running = await asyncio.create_subprocess_exec(
+            *command, "--seed", "1", f"{url}/openapi.json", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await running.communicate()
+
+    assert running.returncode == 0, output.decode()
