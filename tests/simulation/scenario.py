@@ -100,6 +100,17 @@ def grow(*ids: str) -> Step:
     return tx(list(ids), lambda s: {i: {"n": s[i]["n"] + 1} for i in ids})
 
 
+def slowly(w: Setup, step: Step, *points: int) -> Step:
+    """Stand still after the answers of these numbers."""
+
+    async def run(a: Actor) -> None:
+        for point in points:
+            a.client.stalls[a.client.decided + point] = w.rng.randrange(40)
+        await step(a)
+
+    return run
+
+
 # Transactions and single writes
 
 
@@ -141,7 +152,8 @@ def reading(w: Setup) -> list[Program]:
     choice = w.rng.random()
     if choice < 0.25:  # never both missing
         w.document("l", n=1)
-        return [program(*[tx(["k", "l"], swap)] * 3), program(*[tx(["k", "l"], nothing)] * 2)]
+        slow = slowly(w, tx(["k", "l"], nothing), 1, 3)
+        return [program(*[tx(["k", "l"], swap)] * 4), program(slow, slow)]
     if choice < 0.5:
         return [
             program(move("a", "b", 1), move("b", "a", 1)),
