@@ -13,12 +13,13 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from ..config import S3Settings
-from ..errors import ClosedError, DDAOError
+from ..errors import AccessDeniedError, BucketNotFoundError, ClosedError, DDAOError, StoreError
 from ..wire.endpoint import Endpoint
 from ..wire.request import Body, Lane, Request, Response, StreamingLane, Unanswered, Unsent
 from ..wire.retry import (
@@ -35,6 +36,18 @@ from .faults import Place, error_of, failure_of, is_refused_condition, unknown_o
 from .lanes import Lanes
 
 CLOSED_HINT = "Use it inside `async with`, in the event loop and the process that opened it."
+
+
+AnyLane = TypeVar("AnyLane", bound=Lane)
+
+
+class Opened(Protocol):
+    """An adapter of S3, open: what its functions beyond the primitives need of it."""
+
+    @property
+    def exchange(self) -> Exchange: ...
+    @property
+    def prefix(self) -> str: ...
 
 
 class Exchange:
@@ -57,23 +70,36 @@ class Exchange:
         self.deadline = settings.deadline
         self._budget = RetryBudget()
 
-    async def send(self, request: Request, lane: Lane | None = None) -> Response:
-        """Make a call: attempts until one is answered for good. Raises what `storage.faults` makes of a refusal."""
+    async def send(self, request: Request, lane: Lane | None = None, *, patience: float = 0.0) -> Response:
+        """
+        Make a call: attempts until one is answered for good. Raises what `storage.faults` makes of a refusal.
+
+        Args:
+            patience: Seconds that it may take beyond the deadline of small requests.
+        """
         lane = lane or self.lanes.hot
-        deadline = self.loop.time() + self.deadline
+        deadline = self.loop.time() + self.deadline + patience
         outcome = await self._attempt(lane, request, deadline)
         if verdict_of(outcome) is Verdict.DONE and isinstance(outcome, Response):
             self.note(outcome)
             return outcome
         return await self.again(lane, request, outcome, deadline)
 
-    async def again(self, lane: Lane, request: Request, outcome: Outcome, deadline: float) -> Response:
+    async def again(
+        self,
+        lane: AnyLane,
+        request: Request,
+        outcome: Outcome,
+        deadline: float,
+        attempt: Callable[[AnyLane, Request, float], Awaitable[Outcome]] | None = None,
+    ) -> Response:
         """
         Go on after a first attempt that was not DONE.
 
         Args:
             outcome: What the first attempt came to.
             deadline: Loop time at which the call must be over.
+            attempt: Makes another one; a plain `send` of the lane if left out.
         """
         in_doubt = has_learned = False
         while True:
@@ -92,24 +118,47 @@ class Exchange:
                     if not await self._wait(request, outcome, deadline):
                         raise self._surrender(request, outcome, in_doubt=in_doubt)
             request = replace(request, attempt=request.attempt + 1)
-            outcome = await self._attempt(lane, request, deadline)
+            outcome = await (attempt or self._attempt)(lane, request, deadline)
 
     async def open(self, request: Request, lane: StreamingLane) -> Body:
         """Make a streaming get, up to the head of its answer; repeats and raises as `send` does."""
+        bodies: list[Body] = []
         deadline = self.loop.time() + self.deadline
-        while True:
-            body: Body | None = None
+
+        async def attempt(lane: StreamingLane, request: Request, deadline: float) -> Outcome:
+            self.counts[request.operation] += 1
             try:
-                self.counts[request.operation] += 1
                 body = await lane.open(request, deadline)
-                outcome: Outcome = body.response
             except (Unsent, Unanswered) as failure:
-                outcome = failure
-            if body is not None and verdict_of(outcome) is Verdict.DONE:
-                return body
-            if not await self._wait(request, outcome, deadline):
-                raise self._surrender(request, outcome, in_doubt=False)
-            request = replace(request, attempt=request.attempt + 1)
+                return failure
+            bodies.append(body)
+            return body.response
+
+        outcome = await attempt(lane, request, deadline)
+        await self.again(lane, request, outcome, deadline, attempt)
+        return bodies[-1]
+
+    async def check(self, prefix: str, *, create: bool) -> None:
+        """
+        Ask for the bucket, and create it if it is missing and `create` is set.
+
+        Raises:
+            DDAOError: What the server's refusal means, with what to do.
+        """
+        try:
+            await self.send(Request(operation="head_bucket"))
+        except AccessDeniedError:
+            # An answer to HEAD has no body that could say why: a wrong secret looks like a missing permission. A LIST
+            # tells which, and may be allowed where HEAD is not (a policy for one prefix).
+            await self.send(Request(operation="list", prefix=prefix, max_keys=1))
+        except BucketNotFoundError:
+            if not create:
+                raise
+            try:
+                await self.send(Request(operation="create_bucket"), await self.lanes.full_lane())
+            except StoreError as exc:
+                if exc.code != "BucketAlreadyOwnedByYou":
+                    raise
 
     def note(self, response: Response) -> None:
         """Learn the server's clock from an answer."""

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import secrets
 
+from msgspec.structs import replace
+
 from ..errors import ConflictError, NotFoundError, StoreError, UnsupportedError
 from ..model.keys import PROBES_PREFIX
 from ..wire.request import Request
 from .exchange import Exchange
+from .protocol import Capabilities
 
 NO_ETAG = "0" * 32
 NOT_SERVED = (400, 405, 411, 501)
@@ -33,7 +36,14 @@ class Habits:
         self.bare_etags: bool | None = None
         self.takes_delete_objects = True
 
-    async def enforces_conditional_delete(self, exchange: Exchange, prefix: str) -> bool:
+    async def probed(self, exchange: Exchange, prefix: str, capabilities: Capabilities) -> Capabilities:
+        """Capabilities that say whether If-Match on DELETE is enforced; found out where it is not known."""
+        if capabilities.conditional_delete is not None:
+            return capabilities
+        enforces = await self._enforces_conditional_delete(exchange, prefix)
+        return replace(capabilities, conditional_delete=enforces)
+
+    async def _enforces_conditional_delete(self, exchange: Exchange, prefix: str) -> bool:
         """Find out on an object made for it: a DELETE under a wrong etag must leave it. Up to four requests."""
         key = f"{prefix}{PROBES_PREFIX}{secrets.token_hex(8)}/delete"
         await exchange.send(Request(operation="put", key=key, body=b"probe"))
@@ -61,6 +71,20 @@ class Habits:
         except NotFoundError:
             return False
         return head.etag == request.if_match
+
+
+def require_conditional_delete(capabilities: Capabilities) -> None:
+    """
+    Refuse a conditional delete that would be none.
+
+    Raises:
+        UnsupportedError: The server would delete whatever is there.
+    """
+    if not capabilities.conditional_delete:
+        raise UnsupportedError(
+            "This server ignores If-Match on DELETE and would delete whatever is there. Nothing was deleted.",
+            hint="Put a body that means 'deleted' with if_match instead, or delete without a condition.",
+        )
 
 
 async def _exists(exchange: Exchange, key: str) -> bool:

@@ -5,41 +5,66 @@ LIST as pages: continuation tokens within one listing, a stop where a server rep
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from msgspec.structs import replace
 
 from ..errors import StoreUnavailableError, ValidationError
 from ..wire.request import ListAnswer, Request, Response
-from .exchange import Exchange
+from .exchange import Opened
 from .protocol import ListPage, ObjectInfo
 
 MAX_PAGE = 1000
 
 
-async def pages(
-    exchange: Exchange,
-    base: str,
-    prefix: str,
+async def list_objects(
+    store: Opened, prefix: str = "", *, start_after: str | None = None, limit: int | None = None
+) -> AsyncIterator[ObjectInfo]:
+    """Objects whose key has the prefix, in the server's order, those after `start_after` only; `limit` of them."""
+    if limit is not None and limit <= 0:
+        return
+    left = MAX_PAGE if limit is None else limit
+    pages = _pages(
+        store, prefix, page_size=min(left, MAX_PAGE), delimiter=None, start_after=start_after, is_whole=limit is None
+    )
+    async with aclosing(pages):
+        async for page in pages:
+            for info in page.objects:
+                yield info
+                if limit is not None:
+                    left -= 1
+                    if left == 0:
+                        return
+
+
+def list_pages(
+    store: Opened,
+    prefix: str = "",
     *,
-    page_size: int,
-    delimiter: str | None,
-    start_after: str | None,
+    page_size: int = MAX_PAGE,
+    delimiter: str | None = None,
+    start_after: str | None = None,
 ) -> AsyncGenerator[ListPage, None]:
     """
-    List below a prefix.
+    The same in pages; with a delimiter, keys that hold it after the prefix are rolled up into `prefixes`.
 
     Args:
-        exchange: Sends the requests.
-        base: The store's own prefix; listed keys come without it.
         page_size: The most rows of a page; a server may send fewer.
-        start_after: Only keys after this one; without `base`.
 
     Raises:
         StoreUnavailableError: The server hands out a continuation token that it handed out before.
     """
+    return _pages(store, prefix, page_size=page_size, delimiter=delimiter, start_after=start_after, is_whole=True)
+
+
+async def _pages(
+    store: Opened, prefix: str, *, page_size: int, delimiter: str | None, start_after: str | None, is_whole: bool
+) -> AsyncGenerator[ListPage, None]:
+    """`is_whole`: the caller may want all of it, so from the second page on the next one is asked for ahead."""
     if not 1 <= page_size <= MAX_PAGE:
         raise ValidationError("page_size is 1 to 1000.", hint="Leave it out for 1000.")
+    exchange, base = store.exchange, store.prefix
     request = Request(
         operation="list",
         prefix=base + prefix,
@@ -48,10 +73,11 @@ async def pages(
         max_keys=page_size,
     )
     seen: set[str] = set()
-    following: asyncio.Task[Response] | None = None
+    ahead: asyncio.Task[Response] | None = None
     try:
         while True:
-            response = await (following if following is not None else exchange.send(request))
+            response = await (exchange.send(request) if ahead is None else ahead)
+            ahead = None
             answer = response.listing
             if answer is None:
                 return
@@ -59,20 +85,22 @@ async def pages(
             if token in seen:
                 raise _endless(request)
             if token is not None:
+                request = replace(request, continuation_token=token)
+                if is_whole and seen:
+                    # The next page travels while this one is parsed and used.
+                    ahead = exchange.loop.create_task(exchange.send(request))
                 seen.add(token)
-                # The next page travels while this one is parsed and used.
-                following = exchange.loop.create_task(exchange.send(replace(request, continuation_token=token)))
             page = _page(request, answer, len(base))
             if page.objects or page.prefixes:
                 yield page
             if token is None:
                 return
     finally:
-        if following is not None and not following.done():
-            following.cancel()
-            await asyncio.wait([following])
-        elif following is not None and not following.cancelled():
-            following.exception()  # looked at, so that nobody complains of it when it is not wanted any more
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.wait([ahead])
+            if not ahead.cancelled():
+                ahead.exception()  # looked at, so that nobody complains of it when it is not wanted any more
 
 
 def _page(request: Request, answer: ListAnswer, cut: int) -> ListPage:

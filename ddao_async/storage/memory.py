@@ -23,7 +23,7 @@ from ..errors import AlreadyExistsError, ClosedError, ConflictError, NotFoundErr
 from . import batch
 from .paging import MAX_PAGE, pages_of
 from .protocol import Capabilities, ListPage, ObjectInfo, StoredObject
-from .rule import check_conditions, check_key, check_metadata, check_range, lowered
+from .rule import as_bytes, check_conditions, check_key, check_metadata, check_range, lowered
 
 
 class MemoryAdapter:
@@ -105,6 +105,7 @@ class MemoryAdapter:
         check_key(key)
         check_conditions(if_none_match, if_match)
         check_metadata(metadata, content_type)
+        data = as_bytes(data)
         objects = self._open("put")
         current = objects.get(key)
         if if_none_match and current is not None:
@@ -121,7 +122,7 @@ class MemoryAdapter:
         )
         if current is None:
             insort(self._keys, key)
-        objects[key] = StoredObject(bytes(data), info)
+        objects[key] = StoredObject(data, info)
         return info
 
     async def get(

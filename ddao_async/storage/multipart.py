@@ -21,6 +21,8 @@ from .exchange import Exchange
 
 MIN_PART_BYTES = 5 << 20
 MAX_PARTS = 10_000
+SLOW_BYTES_PER_SECOND = 256 * 1024
+"""A part may take as long as this rate needs, beyond the deadline: slow lines are no failure."""
 
 log = logging.getLogger("ddao_async")
 
@@ -91,7 +93,7 @@ class Upload:
         request = Request(
             operation="upload_part", key=self._request.key, upload_id=self._id, part_number=number, body=part
         )
-        response = await self._exchange.send(request)
+        response = await self._exchange.send(request, patience=len(part) / SLOW_BYTES_PER_SECOND)
         self._etags[number] = response.etag
         slots.release()
 

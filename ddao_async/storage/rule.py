@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 from ..errors import ValidationError
 
@@ -42,6 +43,13 @@ def check_metadata(metadata: dict[str, str] | None, content_type: str | None) ->
         raise ValidationError("The content type is not printable ASCII.", hint="Use e.g. application/json.")
 
 
+def cut(body: bytes, range: tuple[int, int | None], size: int) -> bytes:
+    """The bytes of a range out of an answer 200: some servers send just the range, others the whole object."""
+    start, stop = range
+    wanted = (size if stop is None else min(stop, size)) - start
+    return body if len(body) <= wanted else body[start:stop]
+
+
 def lowered(metadata: dict[str, str] | None) -> dict[str, str]:
     """Metadata as every store hands it out: names in lower case."""
     if not metadata:
@@ -49,6 +57,18 @@ def lowered(metadata: dict[str, str] | None) -> dict[str, str]:
     if "".join(metadata).islower():  # what this library itself writes: a copy costs more
         return metadata
     return {name.lower(): value for name, value in metadata.items()}
+
+
+def as_bytes(data: object) -> bytes:
+    """
+    What a put stores, as bytes.
+
+    Raises:
+        ValidationError: It is neither bytes nor a buffer of them. (`bytes(7)` would be seven zeros.)
+    """
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(cast("bytes | bytearray", data))
+    raise ValidationError(f"A put takes bytes, not {type(data).__name__}.", hint="Encode it first.")
 
 
 def check_conditions(if_none_match: bool, if_match: str | None) -> None:

@@ -11,38 +11,25 @@ import os
 import time
 from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # None where there is none, after a fork too
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import Callable
 from typing import Any, Self
 
 from msgspec.structs import replace
 
 from ..config import Credentials, S3Settings, s3_settings, settings_from_url
-from ..errors import (
-    AccessDeniedError,
-    BucketNotFoundError,
-    ClosedError,
-    ConfigurationError,
-    DDAOError,
-    UnsupportedError,
-    ValidationError,
-)
+from ..errors import ClosedError, ConfigurationError
 from ..wire.endpoint import endpoint_for
 from ..wire.request import Request, Response, Unanswered, Unsent
 from ..wire.retry import Verdict, verdict_of
-from . import batch, multipart, stream
-from .bulk import MAX_KEYS, BulkDelete
+from . import batch, bulk, large, listing
 from .clock import ServerClock
 from .exchange import CLOSED_HINT, Exchange
-from .habit import Habits
+from .habit import Habits, require_conditional_delete
 from .lanes import CredentialSource, fixed_source, open_lanes
-from .listing import MAX_PAGE, pages
-from .protocol import BatchResult, Capabilities, ListPage, ObjectInfo, StoredObject
-from .rule import check_conditions, check_key, check_range, lowered
-from .source import Source, parts_of
+from .protocol import Capabilities, ObjectInfo, StoredObject
+from .rule import as_bytes, check_conditions, check_key, check_range, cut, lowered
 from .watch import Watcher, log_sent
 
-MAX_PRESIGN_SECONDS = 7 * 86_400
 SURELY_SHORT = 255
 """A key of at most this many characters has at most 1,020 bytes."""
 
@@ -88,7 +75,7 @@ class S3Adapter:
         self._exchange: Exchange | None = None
         self._entered = 0
         self._counts: Counter[str] = Counter()
-        self._habits = Habits()
+        self.habits = Habits()
         self._watchers: list[Watcher] = [log_sent] if self.settings.verbose else []
 
     @classmethod
@@ -159,28 +146,14 @@ class S3Adapter:
             BucketNotFoundError, AccessDeniedError, InvalidCredentialsError, ConnectionTimeoutError,
             StoreUnavailableError: As the server says; each with what to do.
         """
-        exchange = self._here()
-        try:
-            await exchange.send(Request(operation="head_bucket"))
-        except AccessDeniedError:
-            # An answer to HEAD has no body that could say why: a wrong secret looks like a missing permission. A LIST
-            # tells which, and may be allowed where HEAD is not (a policy for one prefix).
-            await exchange.send(Request(operation="list", prefix=self.settings.prefix, max_keys=1))
-        except BucketNotFoundError:
-            if not self.settings.create_bucket:
-                raise
-            try:
-                await exchange.send(Request(operation="create_bucket"), await exchange.lanes.full_lane())
-            except DDAOError as exc:
-                if getattr(exc, "code", None) != "BucketAlreadyOwnedByYou":
-                    raise
+        await self.exchange.check(self.settings.prefix, create=self.settings.create_bucket)
 
     def stats(self) -> dict[str, int]:
         """How many requests were sent, by operation; every attempt counts."""
         return dict(self._counts)
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell this function of every request from now on, each attempt by itself, once it is over. It must not wait."""
+        """Tell this function of each attempt of a request from now on, once it is over. It must not wait."""
         self._watchers.append(watcher)
         if self._exchange is not None:
             self._exchange.lanes.watch()
@@ -189,20 +162,23 @@ class S3Adapter:
         """Take what a probe found out about the server."""
         self.capabilities = capabilities
 
-    def _here(self) -> Exchange:
-        """The open exchange, or the reason why there is none for this caller."""
-        exchange = self._exchange
-        if exchange is None:
-            raise ClosedError(f"{self!r} is closed.", hint=CLOSED_HINT)
-        exchange.require_here()
-        return exchange
+    @property
+    def prefix(self) -> str:
+        """What stands before every key; empty, or ends in `/`."""
+        return self._prefix
 
-    def _elsewhere(self) -> DDAOError:
-        try:
-            self._here()
-        except ClosedError as exc:
-            return exc
-        return ClosedError(f"{self!r} is closed.", hint=CLOSED_HINT)
+    @property
+    def exchange(self) -> Exchange:
+        """
+        The open connection, for this event loop and process.
+
+        Raises:
+            ClosedError: There is none, or it belongs elsewhere.
+        """
+        if self._exchange is None:
+            raise ClosedError(f"{self!r} is closed.", hint=CLOSED_HINT)
+        self._exchange.require_here()
+        return self._exchange
 
     # ---- primitives
 
@@ -223,17 +199,17 @@ class S3Adapter:
             check_key(key)
         exchange = self._exchange
         if exchange is None or exchange.loop is not _get_running_loop():
-            raise self._elsewhere()
+            exchange = self.exchange  # raises: it is closed, or open elsewhere
         request = Request(
             operation="put",
             key=self._prefix + key,
-            body=data if type(data) is bytes else bytes(data),
+            body=data if type(data) is bytes else as_bytes(data),
             if_match=if_match,
             if_none_match="*" if if_none_match else None,
             metadata=metadata,
             content_type=content_type,
             is_create=if_none_match,
-            bare_etag=bool(self._habits.bare_etags),
+            bare_etag=self.habits.bare_etags is True,
         )
         lane = exchange.lanes.hot
         deadline = exchange.loop.time() + exchange.deadline
@@ -246,8 +222,8 @@ class S3Adapter:
             response = await self._settled(exchange, request, response, deadline)
         if response.date is not None:
             exchange.note(response)
-        if if_match is not None and self._habits.bare_etags is None:
-            self._habits.bare_etags = request.bare_etag
+        if if_match is not None and self.habits.bare_etags is None:
+            self.habits.bare_etags = request.bare_etag
         return ObjectInfo(key, len(request.body), response.etag, None, lowered(metadata), content_type)
 
     async def get(
@@ -260,7 +236,7 @@ class S3Adapter:
             check_key(key)
         exchange = self._exchange
         if exchange is None or exchange.loop is not _get_running_loop():
-            raise self._elsewhere()
+            exchange = self.exchange  # raises: it is closed, or open elsewhere
         request = Request(operation="get", key=self._prefix + key, if_none_match=if_none_match, range=range)
         lane = exchange.lanes.hot
         deadline = exchange.loop.time() + exchange.deadline
@@ -270,16 +246,16 @@ class S3Adapter:
         except (Unsent, Unanswered) as failure:
             response = await exchange.again(lane, request, failure, deadline)
         if response.status != 200 or response.code is not None:
-            if response.status == 416:
-                return StoredObject(b"", await self.head(key))  # a range that begins after the end
             response = await self._settled(exchange, request, response, deadline)
             if response.status == 304:
                 return None
+            if response.status == 416:
+                return StoredObject(b"", await self.head(key))  # a range that begins after the end
         if response.date is not None:
             exchange.note(response)
         body = response.body
         if range is not None and response.status == 200:
-            body = _cut(body, range, response.size)
+            body = cut(body, range, response.size)
         info = ObjectInfo(
             key, response.size, response.etag, response.last_modified, response.metadata or {}, response.content_type
         )
@@ -291,7 +267,7 @@ class S3Adapter:
             check_key(key)
         exchange = self._exchange
         if exchange is None or exchange.loop is not _get_running_loop():
-            raise self._elsewhere()
+            exchange = self.exchange  # raises: it is closed, or open elsewhere
         request = Request(operation="head", key=self._prefix + key)
         lane = exchange.lanes.hot
         deadline = exchange.loop.time() + exchange.deadline
@@ -319,11 +295,12 @@ class S3Adapter:
             check_key(key)
         exchange = self._exchange
         if exchange is None or exchange.loop is not _get_running_loop():
-            raise self._elsewhere()
+            exchange = self.exchange  # raises: it is closed, or open elsewhere
         if if_match is not None and not self.capabilities.conditional_delete:
-            await self._require_conditional_delete(exchange)
+            self.capabilities = await self.habits.probed(exchange, self._prefix, self.capabilities)
+            require_conditional_delete(self.capabilities)
         request = Request(
-            operation="delete", key=self._prefix + key, if_match=if_match, bare_etag=bool(self._habits.bare_etags)
+            operation="delete", key=self._prefix + key, if_match=if_match, bare_etag=self.habits.bare_etags is True
         )
         lane = exchange.lanes.hot
         deadline = exchange.loop.time() + exchange.deadline
@@ -335,111 +312,18 @@ class S3Adapter:
         if response.status != 204:
             await self._settled(exchange, request, response, deadline)
 
-    async def list(
-        self, prefix: str = "", *, start_after: str | None = None, limit: int | None = None
-    ) -> AsyncIterator[ObjectInfo]:
-        """Objects whose key has the prefix, in the server's order, those after `start_after` only."""
-        if limit is not None and limit <= 0:
-            return
-        size = min(limit or MAX_PAGE, MAX_PAGE)
-        found = self.list_pages(prefix, page_size=size, start_after=start_after)
-        async with aclosing(found):  # type: ignore[type-var]
-            async for page in found:
-                for info in page.objects:
-                    yield info
-                    if limit is not None:
-                        limit -= 1
-                        if limit == 0:
-                            return
-
-    def list_pages(
-        self,
-        prefix: str = "",
-        *,
-        page_size: int = MAX_PAGE,
-        delimiter: str | None = None,
-        start_after: str | None = None,
-    ) -> AsyncGenerator[ListPage, None]:
-        """The same in pages; with a delimiter, keys that hold it after the prefix are rolled up into `prefixes`."""
-        exchange = self._here()
-        return pages(exchange, self._prefix, prefix, page_size=page_size, delimiter=delimiter, start_after=start_after)
+    list = listing.list_objects
+    list_pages = listing.list_pages
 
     # ---- many and large objects
 
     put_many = batch.put_many
     get_many = batch.get_many
-
-    async def delete_many(
-        self, keys: Iterable[str] | AsyncIterable[str], *, concurrency: int = MAX_KEYS
-    ) -> BatchResult:
-        """As `batch.delete_many`, up to a thousand keys in one request where the server takes that."""
-        return await BulkDelete(self, self._here(), self._habits, self._prefix).run(keys, concurrency)
-
-    def open(self, key: str) -> AbstractAsyncContextManager[batch.ObjectStream]:
-        """Read an object in chunks as they come: `async with store.open(key) as stream: async for chunk in stream`."""
-        check_key(key)
-        return stream.opened(self._here(), key, Request(operation="get", key=self._prefix + key))
-
-    async def upload(
-        self,
-        key: str,
-        source: Source,
-        *,
-        part_size: int = 8 << 20,
-        concurrency: int = 4,
-        metadata: dict[str, str] | None = None,
-        content_type: str | None = None,
-    ) -> ObjectInfo:
-        """
-        Store what a file path, a file object or an iterator of bytes holds, in parts if it is larger than one. At most
-        `concurrency` parts are in memory. Nothing is left behind if it fails or is cancelled.
-
-        Raises:
-            ValidationError: A part under 5 MiB, more than 10,000 parts, or a source that yields no bytes.
-            OSError: The file cannot be read.
-        """
-        check_key(key)
-        if part_size < multipart.MIN_PART_BYTES or concurrency < 1:
-            raise ValidationError("Parts have 5 MiB at least, concurrency is 1 at least.", hint="Leave them out.")
-        exchange = self._here()
-        parts = parts_of(source, part_size)
-        async with aclosing(parts):
-            first = await anext(parts)
-            if len(first) < part_size:
-                return await self.put(key, first, metadata=metadata, content_type=content_type)
-            request = Request(
-                operation="create_upload", key=self._prefix + key, metadata=metadata, content_type=content_type
-            )
-            etag, size = await multipart.Upload(exchange, request, concurrency).run(first, parts)
-        return ObjectInfo(key, size, etag, None, lowered(metadata), content_type)
-
-    async def copy(self, source: str, target: str) -> ObjectInfo:
-        """
-        Copy an object of up to 5 GiB within the bucket, with its metadata and content type; the bytes stay there.
-
-        Raises:
-            NotFoundError: The source is missing.
-        """
-        check_key(source)
-        check_key(target)
-        exchange = self._here()
-        lane = await exchange.lanes.full_lane()
-        request = Request(operation="copy", key=self._prefix + target, source=self._prefix + source)
-        await exchange.send(request, lane)
-        return await self.head(target)
-
-    async def presign(self, method: str, key: str, *, expires_in: int = 3600) -> str:
-        """
-        A URL that lets its holder GET, PUT, HEAD or DELETE one key for some seconds (a week at most).
-
-        Raises:
-            ValidationError: Another method, or a time that S3 does not allow.
-        """
-        check_key(key)
-        if method not in ("GET", "PUT", "HEAD", "DELETE") or not 1 <= expires_in <= MAX_PRESIGN_SECONDS:
-            raise ValidationError("presign takes GET, PUT, HEAD or DELETE and 1 to 604800 seconds.", hint="Change it.")
-        lane = await self._here().lanes.full()
-        return await lane.presign(method, self._prefix + key, expires_in)
+    delete_many = bulk.delete_many
+    upload = large.upload
+    open = large.open_stream
+    copy = large.copy
+    presign = large.presign
 
     # ---- what is rare
 
@@ -450,25 +334,8 @@ class S3Adapter:
         if response.status == 404 and request.operation == "delete" and request.if_match is None:
             return response
         refused = response.status == 412 and request.if_match is not None
-        if refused and await self._habits.wants_bare_etag(exchange, request):
+        if refused and await self.habits.wants_bare_etag(exchange, request):
             answer = await exchange.send(replace(request, bare_etag=True))
-            self._habits.bare_etags = True
+            self.habits.bare_etags = True
             return answer
         return await exchange.again(exchange.lanes.hot, request, response, deadline)
-
-    async def _require_conditional_delete(self, exchange: Exchange) -> None:
-        if self.capabilities.conditional_delete is None:
-            enforced = await self._habits.enforces_conditional_delete(exchange, self._prefix)
-            self.capabilities = replace(self.capabilities, conditional_delete=enforced)
-        if not self.capabilities.conditional_delete:
-            raise UnsupportedError(
-                "This server ignores If-Match on DELETE and would delete whatever is there. Nothing was deleted.",
-                hint="Put a body that means 'deleted' with if_match instead, or delete without a condition.",
-            )
-
-
-def _cut(body: bytes, range: tuple[int, int | None], size: int) -> bytes:
-    """The bytes of a range out of an answer 200: some servers send just the range, others the whole object."""
-    start, stop = range
-    wanted = (size if stop is None else min(stop, size)) - start
-    return body if len(body) <= wanted else body[start:stop]

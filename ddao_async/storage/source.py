@@ -43,9 +43,10 @@ async def parts_of(source: Source, part_size: int) -> AsyncGenerator[bytes, None
             raise ValidationError(
                 "An upload takes bytes, its source yields something else.", hint="Open files as 'rb'."
             )
+        piece = cast("bytes | bytearray", piece)
         if not kept and len(piece) == part_size:
             is_first = False
-            yield piece if type(piece) is bytes else bytes(piece)  # a file that is read in parts: nothing to cut
+            yield bytes(piece)  # a file that is read in parts: nothing to cut, and of bytes this is no copy
             continue
         kept += piece
         while len(kept) >= part_size:
@@ -59,7 +60,7 @@ async def parts_of(source: Source, part_size: int) -> AsyncGenerator[bytes, None
 
 async def _pieces(source: Any, part_size: int) -> AsyncIterator[Any]:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        view = memoryview(source).cast("B")
+        view = memoryview(cast("bytes | bytearray", source)).cast("B")
         for start in range(0, len(view), part_size):
             yield bytes(view[start : start + part_size])
     elif isinstance(source, (str, os.PathLike)):

@@ -27,7 +27,7 @@ from ..errors import AlreadyExistsError, ClosedError, ConfigurationError, Confli
 from . import batch
 from .paging import MAX_PAGE, after_prefix, pages_of
 from .protocol import Capabilities, ListPage, ObjectInfo, StoredObject
-from .rule import check_conditions, check_key, check_metadata, check_range, lowered
+from .rule import as_bytes, check_conditions, check_key, check_metadata, check_range, lowered
 from .sqlite_thread import SQLiteThread, Work
 
 CREATE = """
@@ -170,6 +170,7 @@ class SQLiteAdapter:
         check_key(key)
         check_conditions(if_none_match, if_match)
         check_metadata(metadata, content_type)
+        data = as_bytes(data)
         metadata = lowered(metadata)
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         modified = self.clock()

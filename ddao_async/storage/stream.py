@@ -74,6 +74,8 @@ class _Transfer:
         self._breaks += 1
         head = self._body.response if self._body is not None else None
         await self.close()
+        if head is not None and self._at == head.size:
+            return  # it broke after its last byte
         if self._breaks >= self._exchange.policy.max_attempts or head is None or not head.etag:
             raise failure_of(self._request, failure, self._exchange.place) from failure
         request = replace(self._request, range=(self._at, None), if_match=head.etag)
