@@ -248,6 +248,7 @@ class Builder:
         return await self._refused(id, [] if outcome.lost else placed)
 
     async def _refused(self, id: str, placed: list[Place]) -> bool:
+        # Claims stay, and are known to be one's own in the next attempt: the document may well have their values.
         await withdraw(self.engine, self.table, id, [place for place in placed if not place.unique])
         return False
 
