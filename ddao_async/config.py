@@ -142,9 +142,11 @@ def settings_from_url(url: str, environ: Mapping[str, str], **options: Any) -> S
     given = {name: value for name, value in options.items() if value is not None}
     match scheme:
         case "s3":
+            _refuse_located(values | given, S3Settings, {"bucket", "prefix"})
             bucket, prefix = _bucket_and_prefix(location)
             return s3_settings(environ, **(values | given | {"bucket": bucket, "prefix": prefix}))
         case "sqlite":
+            _refuse_located(values | given, SQLiteSettings, {"path"})
             return sqlite_settings(**(values | given | {"path": _sqlite_path(location)}))
         case _:
             if location:
@@ -226,7 +228,7 @@ def _bucket_and_prefix(location: str) -> tuple[str, str]:
         raise ConfigurationError("The connection string holds credentials.", hint=CREDENTIALS_HINT)
     if not bucket:
         raise ConfigurationError("The connection string names no bucket.", hint="Use s3://bucket/prefix.")
-    return unquote(bucket), unquote(prefix)
+    return unquote(bucket), "/" + unquote(prefix)
 
 
 def _sqlite_path(location: str) -> str:
@@ -272,6 +274,13 @@ def _region_of(endpoint: str) -> str | None:
 
 
 # ---- values
+
+
+def _refuse_located(values: dict[str, Any], kind: type[_Kind], located: set[str]) -> None:
+    """What the location says is no parameter: two of them could contradict each other."""
+    for name in values.keys() & located:
+        valid = ", ".join(field for field in kind.__struct_fields__ if field not in located)
+        raise ConfigurationError(f"{name!r} is part of the URL, not a parameter.", hint=f"Valid are: {valid}.")
 
 
 def _convert(kind: type[_Kind], values: dict[str, Any], *, hidden: set[str] | None = None) -> _Kind:
