@@ -151,6 +151,8 @@ class WireLane:
             answer = await future
             stream.response = self._checked(opened, request, answer)
             is_open = True
+            if answer[0] >= 300:
+                stream.push(b"", True)  # the body was the error's
         except BaseException as error:
             _give_up(pool, connection, future, error)
             raise
@@ -171,12 +173,12 @@ class WireLane:
             self._last_date = None
             return refusal.date is not None
         if refusal.code in _EXPIRED:
-            before, self._ask_at = self._credentials, -math.inf
+            before, self._ask_at = self._keys(), -math.inf
             refresh: Callable[[], Awaitable[None]] | None = getattr(self._source, "refresh", None)
             if refresh is not None:
                 await refresh()
             await self._ask(math.inf)
-            return self._credentials != before
+            return self._keys() != before
         region = refusal.region
         if not region or region == self._endpoint.region:
             return False
@@ -195,6 +197,10 @@ class WireLane:
                 await pool.close()
 
     # ---- steps
+
+    def _keys(self) -> tuple[str, str, str | None] | None:
+        held = self._credentials
+        return None if held is None else (held.access_key, held.secret_key, held.token)
 
     def _head(self, encoded: Encoded, payload_hash: str, length: int) -> bytes:
         """Sign now: a request that waited in line is as fresh as any other."""
@@ -264,6 +270,8 @@ class WireLane:
 
     def _open_pool(self) -> Pool:
         loop = asyncio.get_running_loop()
+        if self._pool is not None and self._pool.is_forked:
+            raise ClosedError("This store was opened in the parent process.", hint="Open another one here.")
         if self._pool is not None:
             raise ClosedError(
                 "This store is open in another event loop.", hint="Close it there first, or make one store per loop."

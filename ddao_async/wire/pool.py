@@ -51,6 +51,7 @@ class Pool:
         connect_timeout: The most seconds that making one may take.
         read_timeout: The longest silence within one exchange, in seconds.
         max_dials: The most connections in the making at a time.
+        idle_seconds: How long an unused connection is kept.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pool:
         connect_timeout: float,
         read_timeout: float,
         max_dials: int,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._dial = dial
@@ -68,6 +70,7 @@ class Pool:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._max_dials = max_dials
+        self._idle_seconds = idle_seconds
         # Sorted by the time they were given back: the last used on the right. All of them are in `_connections` too.
         self._idle: deque[Connection] = deque()
         self._connections: set[Connection] = set()
@@ -140,8 +143,8 @@ class Pool:
             return
         connection.idle_since = now = self.loop.time()
         self._idle.append(connection)
-        if self._timer is None:
-            self.watch(now + IDLE_SECONDS)
+        if now + self._idle_seconds < self._sweep_at:
+            self.watch(now + self._idle_seconds)
 
     def discard(self, connection: Connection) -> None:
         """Forget a connection that is lost."""
@@ -231,7 +234,7 @@ class Pool:
         now = self.loop.time()
         self._timer = None
         self._sweep_at = _FOREVER
-        while self._idle and self._idle[0].idle_since + IDLE_SECONDS <= now:
+        while self._idle and self._idle[0].idle_since + self._idle_seconds <= now:
             self._idle.popleft().close()
         for waiter in [waiter for waiter in self._waiters if waiter.deadline <= now]:
             self._waiters.remove(waiter)
@@ -243,7 +246,7 @@ class Pool:
         earliest = min((connection.deadline for connection in self._connections), default=_FOREVER)
         earliest = min(earliest, min((waiter.deadline for waiter in self._waiters), default=_FOREVER))
         if self._idle:
-            earliest = min(earliest, self._idle[0].idle_since + IDLE_SECONDS)
+            earliest = min(earliest, self._idle[0].idle_since + self._idle_seconds)
         self.watch(earliest)
 
     # ---- fork
