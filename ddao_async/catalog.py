@@ -38,6 +38,11 @@ class Catalog:
         """This is what the bucket holds of a table now."""
         self._tables[table.name] = table
 
+    @property
+    def known(self) -> list[Table]:
+        """The tables looked at so far."""
+        return list(self._tables.values())
+
     async def table(self, name: str) -> Table:
         """
         A table as the bucket holds it; one GET, the first time.

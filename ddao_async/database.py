@@ -48,13 +48,12 @@ class Database:
 
     Attributes:
         store: The same.
-        schema: The tables known so far.
         is_private: Nobody else can reach the store: it was made by `connect`, in memory.
     """
 
     def __init__(self, store: ObjectStore, schema: Schema | None = None, *, settings: Settings | None = None) -> None:
         self.store = store
-        self.schema = schema or Schema()
+        self._schema = schema or Schema()
         self.is_private = False
         self._lifetime = Lifetime(store, settings)
         self._catalog: Catalog | None = None
@@ -92,6 +91,11 @@ class Database:
         return self._lifetime.check()
 
     @property
+    def schema(self) -> Schema:
+        """The tables that were declared, or met so far."""
+        return self._schema if self._catalog is None else self._schema.with_tables(self._catalog.known)
+
+    @property
     def engine(self) -> Engine:
         """What all operations on the bucket share."""
         return self.check()
@@ -101,7 +105,7 @@ class Database:
         """The tables of the bucket, as far as they are known."""
         engine = self.check()
         if self._catalog is None or self._catalog.engine is not engine:
-            self._catalog = Catalog(engine, self.schema)
+            self._catalog = Catalog(engine, self._schema)
         return self._catalog
 
     def stats(self) -> dict[str, int]:
@@ -186,7 +190,7 @@ class Database:
 
     def _learn(self, tables: Sequence[Table]) -> None:
         """These tables are as given now: repositories look again."""
-        self.schema = self.schema.with_tables(tables)
+        self._schema = self._schema.with_tables(tables)
         self._lifetime.token = object()
 
     async def tables(self) -> list[str]:

@@ -15,15 +15,16 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from .candidate import Candidates, DocumentSource
 from .errors import ValidationError
 from .lookup import IndexUnusableError
-from .model.cursor import Cursor, Position, format_cursor, parse_cursor, question
+from .model.cursor import Cursor, format_cursor, parse_cursor, question
 from .model.index import IndexLayout
 from .model.keys import check_id
 from .model.predicate import Condition, Predicate, condition
-from .model.query import Claims, Entries, Ids, Order, Plan, Scan, order_of, plan
+from .model.query import Claims, Entries, Ids, Order, Plan, Scan, in_memory, order_of, plan
 from .model.schema import Table
-from .search import DocumentSource, Match, Search
+from .search import Match, Search
 
 _log = logging.getLogger("ddao_async.query")
 
@@ -151,8 +152,7 @@ class Query(Generic[T]):
         if self._limit is not None:
             raise ValidationError("A query with a limit has no pages.", hint="Use limit() or page(size=...).")
         target = await self._target()
-        conditions, ordered = self._question(target)
-        asked = question(target.codec.table.name, conditions, ordered)
+        asked = self._question(target)
         cursor = parse_cursor(after, asked) if after is not None else None
         items: list[T] = []
         end = None
@@ -174,8 +174,7 @@ class Query(Generic[T]):
         """
         target = await self._target()
         if estimate:
-            _, search = await self._search(target)
-            found = await _length(search)
+            found = await self._candidates(target, await self._plan(target))
         else:
             found = 0
             async with aclosing(self._matches(target, self._limit)) as matches:
@@ -186,8 +185,8 @@ class Query(Generic[T]):
     async def explain(self) -> Explanation:
         """How this would be answered now. Lists what would be read, and reads none of it."""
         target = await self._target()
-        chosen, search = await self._search(target)
-        candidates = await _length(search)
+        chosen = await self._plan(target)
+        candidates = await self._candidates(target, chosen)
         read = candidates
         if self._limit is not None and not chosen.sorts:
             read = min(read, self._limit)
@@ -203,37 +202,45 @@ class Query(Generic[T]):
             requests=requests,
         )
 
-    def _question(self, target: Target[T]) -> tuple[list[Condition], Order | None]:
-        """Conditions and order, in the columns of the table."""
-        codec, conditions = target.codec, list[Condition]()
-        for each in self._predicates:
-            column = codec.column(each.column)
-            conditions.append(condition(msgspec.structs.replace(each, column=column), codec.table.type_of(column)))
-        if self._order is None:
-            return conditions, None
-        column = codec.column(self._order.removeprefix("-"))
-        sign = "-" if self._order.startswith("-") else ""
-        return conditions, order_of(sign + column, codec.table.type_of(column))
+    def _question(self, target: Target[T]) -> str:
+        """What a cursor must belong to."""
+        return question(target.codec.table.name, self._predicates, self._order)
 
-    async def _search(
-        self, target: Target[T], wanted: int | None = None, order: Order | None = None, after: Position | None = None
-    ) -> tuple[Plan, Search]:
-        """Plan by the indexes that may be used now."""
-        conditions, asked = self._question(target)
-        source = target.source
+    async def _plan(self, target: Target[T], resumed: Order | None = None) -> Plan:
+        """Plan by the indexes that may be used now; their types come first, as entries are encoded by them."""
+        source, codec = target.source, target.codec
         copy = await source.engine.states.copy(source.table, create=False)
         state = copy.state.indexes if copy.state else {}
         indexes = [
             IndexLayout(name, state[name].columns, state[name].types, state[name].unique) for name in copy.complete
         ]
-        chosen = plan(conditions, asked, sorted(indexes, key=lambda index: index.name), resumed=order)
+        types = {column: kind for each in indexes for column, kind in zip(each.columns, each.types, strict=True)}
+
+        def type_of(column: str) -> str | None:
+            return types.get(column) or codec.table.type_of(column)
+
+        conditions: list[Condition] = []
+        for each in self._predicates:
+            column = codec.column(each.column)
+            conditions.append(condition(msgspec.structs.replace(each, column=column), type_of(column)))
+        order = None
+        if self._order is not None:
+            column = codec.column(self._order.removeprefix("-"))
+            order = order_of(column, type_of(column), is_descending=self._order.startswith("-"))
+        chosen = plan(conditions, order, sorted(indexes, key=lambda index: index.name), resumed=resumed)
         if isinstance(chosen.access, Ids):
-            for wanted_id in chosen.access.ids:
-                check_id(wanted_id)
-        if target.written and not chosen.sorts:
-            order = chosen.order if chosen.order.columns else Order(("id",), ("text",), chosen.order.is_descending)
-            chosen = msgspec.structs.replace(chosen, sorts=True, order=order)
-        return chosen, Search(source, chosen, target.codec.decode, after=after, wanted=wanted, extra=target.written)
+            for wanted in chosen.access.ids:
+                check_id(wanted)
+        return in_memory(chosen) if target.written else chosen
+
+    async def _candidates(self, target: Target[T], chosen: Plan) -> int:
+        """How many documents a plan reads."""
+        self.problems = {}
+        found: set[str] = set()
+        async with aclosing(Candidates(target.source, chosen, self.problems)()) as candidates:
+            async for candidate in candidates:
+                found.add(candidate.id)
+        return len(found)
 
     async def _matches(
         self, target: Target[T], wanted: int | None, cursor: Cursor | None = None
@@ -244,9 +251,17 @@ class Query(Generic[T]):
         after = cursor.position if cursor else None
         taken: set[str] = set()
         while wanted is None or wanted > 0:
-            chosen, search = await self._search(target, wanted, order, after)
-            search.problems = self.problems
-            search.taken = taken
+            chosen = await self._plan(target, order)
+            search = Search(
+                target.source,
+                chosen,
+                target.codec.decode,
+                after=after,
+                wanted=wanted,
+                extra=target.written,
+                taken=taken,
+                problems=self.problems,
+            )
             try:
                 async with aclosing(search.matches()) as matches:
                     async for match in matches:
@@ -263,14 +278,6 @@ class Query(Generic[T]):
                 target.codec.table.name,
                 next(iter(self.problems)),
             )
-
-
-async def _length(search: Search) -> int:
-    found: set[str] = set()
-    async with aclosing(search.candidates()) as candidates:
-        async for candidate in candidates:
-            found.add(candidate.id)
-    return len(found)
 
 
 def _requests(chosen: Plan, read: int) -> tuple[str, str | None, dict[str, int]]:

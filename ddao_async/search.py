@@ -15,19 +15,17 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from heapq import nsmallest
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
-from .engine import Engine
+from .candidate import Candidate, Candidates, DocumentSource
 from .errors import CorruptDocumentError
-from .lookup import Entry
 from .model.cursor import Position
 from .model.document import Document
 from .model.index import column_decoder, encode_id, encode_values
-from .model.keys import object_id, object_key, objects_prefix
-from .model.query import Claims, Entries, Ids, Plan, Scan
-from .state import TableLayout
+from .model.keys import object_key
+from .model.query import Entries, Plan, Scan
 
 _log = logging.getLogger("ddao_async.query")
 
@@ -36,31 +34,6 @@ AHEAD = 64
 
 LARGE = 1000
 """Documents read by a scan before it says so in the log."""
-
-WINDOW = 10_000
-"""Candidates held to go backwards through a list, which only goes forwards."""
-
-
-class DocumentSource(Protocol):
-    """What a search reads: `Documents`, or a transaction's view of them."""
-
-    table: TableLayout
-    engine: Engine
-
-    async def get(self, id: str) -> Document | None: ...
-
-    def entries(
-        self, index: str, *, start: str = "", stop: str | None = None, after: Entry | None = None, page_size: int = 1000
-    ) -> AsyncGenerator[Entry, None]: ...
-
-    async def claimed(self, index: str, value: str) -> str | None: ...
-
-
-class Candidate(NamedTuple):
-    """A document that may match; `value` is the encoded one of the entry that names it."""
-
-    value: str
-    id: str
 
 
 class Match(NamedTuple):
@@ -81,11 +54,8 @@ class Search:
         after: Only what comes after this position.
         wanted: How many matches will be taken; None: all.
         extra: Ids that are candidates whatever the plan finds (written in the transaction that asks).
-
-    Attributes:
-        problems: Key -> error of what is no document.
-        read: How many documents were read.
-        taken: Ids that were handed out; each comes once.
+        taken: Ids that are not handed out any more; what is handed out is added.
+        problems: Filled: key -> error of what is no document.
     """
 
     def __init__(
@@ -97,16 +67,20 @@ class Search:
         after: Position | None = None,
         wanted: int | None = None,
         extra: frozenset[str] = frozenset(),
+        taken: set[str] | None = None,
+        problems: dict[str, Exception] | None = None,
     ) -> None:
-        self.source = source
-        self.plan = plan
-        self.decode = decode
-        self.after = after
-        self.wanted = wanted
-        self.extra = extra
-        self.problems: dict[str, Exception] = {}
-        self.read = 0
+        self._source = source
+        self._plan = plan
+        self._decode = decode
+        self._after = after
+        self._wanted = wanted
+        self._extra = extra
+        self._taken = set[str]() if taken is None else taken
+        self._problems = dict[str, Exception]() if problems is None else problems
+        self._read = 0
         self._table = source.table.name
+        self.candidates = Candidates(source, plan, self._problems, after)
         entries = plan.access.index if isinstance(plan.access, Entries) else None
         self._index = entries
         self._conditions = [each for each in plan.conditions if each.column != "id"]
@@ -115,7 +89,6 @@ class Search:
         columns += [name for name in plan.order.columns if name != "id"]
         self._columns = list(dict.fromkeys(columns))
         self._values = column_decoder(self._columns)
-        self.taken: set[str] = set()
 
     async def matches(self) -> AsyncGenerator[Match, None]:
         """
@@ -124,97 +97,10 @@ class Search:
         Raises:
             IndexUnusableError: The plan's index is no longer to be relied on: plan again, from the last position on.
         """
-        stream = self._sorted() if self.plan.sorts else self._matching(self.candidates(), self.wanted)
+        stream = self._sorted() if self._plan.sorts else self._matching(self.candidates(), self._wanted)
         async with aclosing(stream):
             async for match in stream:
                 yield match
-
-    # Candidates
-
-    def candidates(self) -> AsyncGenerator[Candidate, None]:
-        """What may match, in the order of the access; nothing is read of the documents themselves."""
-        descending, after = self.plan.order.is_descending, None if self.plan.sorts else self.after
-        match self.plan.access:
-            case Ids(ids):
-                return _listed(ids)
-            case Claims():
-                return self._claimants(self.plan.access)
-            case Entries() as entries:
-                if descending and not self.plan.sorts:
-                    return self._backwards(lambda: self._entries(entries, None), self._entry_rank, after)
-                return self._entries(entries, after)
-            case Scan(prefix):
-                if descending and not self.plan.sorts:
-                    return self._backwards(lambda: self._keys(prefix, None), self._key_rank, after)
-                return self._keys(prefix, after)
-
-    async def _claimants(self, claims: Claims) -> AsyncGenerator[Candidate, None]:
-        for value in claims.values:
-            found = await self.source.claimed(claims.index.name, value)
-            if found is not None:
-                yield Candidate(value, found)
-
-    async def _entries(self, access: Entries, after: Position | None) -> AsyncGenerator[Candidate, None]:
-        begin = Entry(after.value, after.id) if after is not None else None
-        for span in access.ranges:
-            if begin is not None and span.stop <= begin.value:
-                continue
-            found = self.source.entries(access.index.name, start=span.start, stop=span.stop, after=begin)
-            async with aclosing(found):
-                async for entry in found:
-                    yield Candidate(entry.value, entry.id)
-
-    async def _keys(self, prefix: str, after: Position | None) -> AsyncGenerator[Candidate, None]:
-        base = objects_prefix(self._table)
-        start = object_key(self._table, after.id) if after is not None else None
-        pages = self.source.engine.store.list_pages(base + prefix, start_after=start)
-        try:
-            async for page in pages:
-                for info in page.objects:
-                    found = object_id(self._table, info.key)
-                    if found is None:
-                        self.problems[info.key] = CorruptDocumentError(
-                            f"{info.key!r} is not the key of a document.", hint="Move the object away."
-                        )
-                    else:
-                        yield Candidate("", found)
-        finally:
-            close = getattr(pages, "aclose", None)
-            if close is not None:
-                await close()
-
-    def _entry_rank(self, candidate: Candidate) -> Any:
-        return candidate.value, encode_id(candidate.id)
-
-    def _key_rank(self, candidate: Candidate) -> Any:
-        """Ranks as the server lists: by byte, or directory by directory where it is known to do that."""
-        key = f"{candidate.id}.json"
-        return tuple(key.split("/")) if self.source.engine.capabilities.sorted_list is False else key
-
-    async def _backwards(
-        self,
-        forwards: Callable[[], AsyncGenerator[Candidate, None]],
-        rank: Callable[[Candidate], Any],
-        before: Position | None,
-    ) -> AsyncGenerator[Candidate, None]:
-        """Lists go forwards only: keep the last, hand those out in reverse, and list again for what is before."""
-        stop = rank(Candidate(before.value, before.id)) if before is not None else None
-        while True:
-            tail: deque[Candidate] = deque(maxlen=WINDOW)
-            is_whole = True
-            async with aclosing(forwards()) as listed:
-                async for candidate in listed:
-                    if stop is not None and rank(candidate) >= stop:
-                        break
-                    is_whole = is_whole and len(tail) < WINDOW
-                    tail.append(candidate)
-            for candidate in reversed(tail):
-                yield candidate
-            if is_whole:
-                return
-            stop = rank(tail[0])
-
-    # Documents
 
     async def _matching(
         self, candidates: AsyncGenerator[Candidate, None], remaining: int | None
@@ -229,7 +115,7 @@ class Search:
                     candidate = await anext(candidates, None)
                     if candidate is None:
                         is_over = True
-                    elif candidate.id not in self.taken:
+                    elif candidate.id not in self._taken:
                         reading.append(asyncio.create_task(self._fetch(candidate)))
                 if not reading:
                     return
@@ -249,28 +135,28 @@ class Search:
             await candidates.aclose()
 
     async def _fetch(self, candidate: Candidate) -> tuple[Candidate, Document | None]:
-        self.read += 1
-        if self.read == LARGE + 1 and isinstance(self.plan.access, Scan) and self._columns:
+        self._read += 1
+        if self._read == LARGE + 1 and isinstance(self._plan.access, Scan) and self._columns:
             _log.warning(
                 "A search reads every document of table %r; an index on %s would answer it.",
                 self._table,
                 " or ".join(repr(name) for name in self._columns),
             )
         try:
-            return candidate, await self.source.get(candidate.id)
+            return candidate, await self._source.get(candidate.id)
         except CorruptDocumentError as error:
-            self.problems[object_key(self._table, candidate.id)] = error
+            self._problems[object_key(self._table, candidate.id)] = error
             return candidate, None
 
     def _judged(self, candidate: Candidate, document: Document | None) -> Match | None:
-        if document is None or candidate.id in self.taken:
+        if document is None or candidate.id in self._taken:
             return None
         if not all(each.holds(candidate.id) for each in self._id_conditions):
             return None
         try:
             return self._matched(candidate, document)
         except CorruptDocumentError as error:
-            self.problems[object_key(self._table, candidate.id)] = error
+            self._problems[object_key(self._table, candidate.id)] = error
             return None
 
     def _matched(self, candidate: Candidate, document: Document) -> Match | None:
@@ -283,13 +169,13 @@ class Search:
             held = encode_values(self._index.types, [values[name] for name in self._index.columns])
             if held != candidate.value:
                 return None  # an entry of a value that the document has no longer
-        found = Match(self._position(candidate.id, values), self.decode(candidate.id, document.fields))
-        if not isinstance(self.plan.access, Scan) or self.extra:
-            self.taken.add(candidate.id)
+        found = Match(self._position(candidate.id, values), self._decode(candidate.id, document.fields))
+        if not isinstance(self._plan.access, Scan) or self._extra:
+            self._taken.add(candidate.id)
         return found
 
     def _position(self, id: str, values: dict[str, Any]) -> Position:
-        order = self.plan.order
+        order = self._plan.order
         if not order.columns:
             return Position("", id)
         if order.columns == ("id",):
@@ -300,12 +186,12 @@ class Search:
 
     async def _sorted(self) -> AsyncGenerator[Match, None]:
         """All matches, sorted here; where only some are wanted, no more than twice as many are held."""
-        is_descending = self.plan.order.is_descending
+        is_descending = self._plan.order.is_descending
         held: list[Match] = []
-        wanted = self.wanted
+        wanted = self._wanted
         async with aclosing(self._matching(self._with_extra(), None)) as found:
             async for match in found:
-                if self.after is not None and not self._comes_after(match.position, self.after):
+                if self._after is not None and not self._comes_after(match.position, self._after):
                     continue
                 held.append(match)
                 if wanted is not None and len(held) >= max(2 * wanted, 1000):
@@ -318,15 +204,15 @@ class Search:
         async with aclosing(self.candidates()) as found:
             async for candidate in found:
                 yield candidate
-        for written in sorted(self.extra):
+        for written in sorted(self._extra):
             yield Candidate("", written)
 
     def _comes_after(self, position: Position, last: Position) -> bool:
         one, other = _place(position), _place(last)
-        return one < other if self.plan.order.is_descending else one > other
+        return one < other if self._plan.order.is_descending else one > other
 
     def _first(self, held: list[Match], wanted: int) -> list[Match]:
-        if self.plan.order.is_descending:
+        if self._plan.order.is_descending:
             return sorted(held, key=_rank, reverse=True)[:wanted]
         return nsmallest(wanted, held, key=_rank)
 
@@ -337,8 +223,3 @@ def _place(position: Position) -> tuple[str, str]:
 
 def _rank(match: Match) -> tuple[str, str]:
     return _place(match.position)
-
-
-async def _listed(ids: tuple[str, ...]) -> AsyncGenerator[Candidate, None]:
-    for wanted in ids:
-        yield Candidate("", wanted)

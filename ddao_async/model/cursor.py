@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..errors import ValidationError
-from .predicate import Condition
+from .predicate import Predicate
 from .query import Order
 
 
@@ -43,10 +43,15 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Cursor)
 
 
-def question(table: str, conditions: Sequence[Condition], order: Order | None) -> str:
+def question(table: str, predicates: Sequence[Predicate], order: str | None) -> str:
     """A fingerprint of a search: a cursor of another one is refused."""
-    asked = repr((table, sorted(map(repr, conditions)), order))
+    asked = repr((table, sorted(map(_asked, predicates)), order))
     return hashlib.sha256(asked.encode()).hexdigest()[:16]
+
+
+def _asked(predicate: Predicate) -> str:
+    operands = [repr(operand) for operand in predicate.operands]
+    return repr((predicate.column, predicate.operator, sorted(operands) if predicate.operator == "in" else operands))
 
 
 def format_cursor(cursor: Cursor) -> str:

@@ -224,8 +224,12 @@ def _natural(access: Access, wanted: Order | None) -> Order | None:
             return None
 
 
-def order_of(name: str, type: str | None) -> Order:
-    """The order of `order_by("name")` or `order_by("-name")` on a column of this type."""
-    column = name.removeprefix("-")
-    is_descending = column != name
+def order_of(column: str, type: str | None, *, is_descending: bool) -> Order:
+    """The order by a column of this type; by `id`, that of the keys."""
     return Order((), (), is_descending) if column == "id" else Order((column,), (type,), is_descending)
+
+
+def in_memory(plan: Plan) -> Plan:
+    """The same plan, its results sorted in memory: where some are found another way."""
+    order = plan.order if plan.order.columns else Order(("id",), ("text",), plan.order.is_descending)
+    return msgspec.structs.replace(plan, order=order, sorts=True)

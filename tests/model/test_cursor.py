@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ddao_async.errors import ValidationError
 from ddao_async.model.cursor import Cursor, Position, format_cursor, parse_cursor, question
-from ddao_async.model.predicate import condition, field
+from ddao_async.model.predicate import field
 from ddao_async.model.query import Order
 
 texts = st.text(st.characters(exclude_categories=("Cs",)))
@@ -34,13 +34,16 @@ def test_anything_else_is_refused(text: str) -> None:
 
 
 def test_the_question_is_table_conditions_and_order_whatever_their_sequence() -> None:
-    one, other = condition(field("a") == 1, None), condition(field("b") > 1, None)
+    one, other = field("a") == 1, field("b") > 1
     asked = question("t", [one, other], None)
 
     assert question("t", [other, one], None) == asked
     assert (
-        len(
-            {asked, question("u", [one, other], None), question("t", [one], None), question("t", [one, other], Order())}
-        )
+        len({asked, question("u", [one, other], None), question("t", [one], None), question("t", [one, other], "-a")})
         == 4
     )
+
+
+def test_the_sequence_of_is_in_does_not_matter() -> None:
+    assert question("t", [field("a").is_in([1, 2])], None) == question("t", [field("a").is_in([2, 1])], None)
+    assert question("t", [field("a").between(1, 2)], None) != question("t", [field("a").between(2, 1)], None)

@@ -21,7 +21,8 @@ BY_ID = Order(("id",), ("text",))
 
 def planned(*predicates: Predicate, order: str | None = None, indexes: Any = ALL, resumed: Order | None = None) -> Plan:
     conditions = [condition(each, TYPES.get(each.column)) for each in predicates]
-    asked = order_of(order, TYPES.get(order.removeprefix("-"))) if order else None
+    column = order.removeprefix("-") if order else ""
+    asked = order_of(column, TYPES.get(column), is_descending=order != column) if order else None
     return plan(conditions, asked, indexes, resumed=resumed)
 
 
