@@ -119,8 +119,7 @@ class Search:
                         reading.append(asyncio.create_task(self._fetch(candidate)))
                 if not reading:
                     return
-                await asyncio.wait((reading[0],))
-                match = self._judged(*reading.popleft().result())
+                match = self._judged(*await reading.popleft())
                 if match is None:
                     misses += 1
                     continue
