@@ -109,7 +109,8 @@ MUTATIONS = {
                 "settle.py",
                 "        if tx != waited_for:\n            waited_for, since, number = tx, engine.monotonic(), 0\n",
                 "        if decision is None:\n"
-                "            return Versioned(msgspec.structs.replace(held.document, intent=None), held.version, held.modified)\n",
+                "            body = msgspec.structs.replace(held.document, intent=None)\n"
+                "            return Versioned(body, held.version, held.modified)\n",
             ),
         ],
     ),
@@ -389,7 +390,8 @@ MUTATIONS = {
                 "lookup.py",
                 "    return index in (await engine.states.copy(table, create=False)).complete\n",
                 "    copy = await engine.states.copy(table, create=False)\n"
-                '    return index in copy.indexes and copy.state is not None and copy.state.indexes[index].state != "dropping"\n',
+                "    found = copy.state.indexes.get(index) if copy.state else None\n"
+                '    return found is not None and found.state != "dropping"\n',
             ),
         ],
     ),

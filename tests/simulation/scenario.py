@@ -105,7 +105,7 @@ def slowly(w: Setup, step: Step, *points: int) -> Step:
 
     async def run(a: Actor) -> None:
         for point in points:
-            a.client.stalls[a.client.decided + point] = w.rng.randrange(40)
+            a.client.stalls[a.client.decided + point] = w.rng.randrange(4, 24)
         await step(a)
 
     return run
@@ -184,6 +184,8 @@ def updating(w: Setup) -> list[Program]:
         await a.delete("a", known=known)
 
     third = w.rng.choice((find("a"), add("b", 7), stale_delete))
+    if w.rng.random() < 0.3:  # an update is lost, the transaction that comes between is aborted
+        return [program(slowly(w, move("a", "b", 1), 4)), program(slowly(w, add("a", 1), 3)), program(third)]
     return [program(move("a", "b", 1)), program(add("a", 1), add("a", -1)), program(stale, third)]
 
 
@@ -498,7 +500,7 @@ def back_again(w: Setup) -> list[Program]:
     if not is_there:
         return [sleepy([build]), sleepy([drop, build]), sleepy([one(), one()], 5)]
     second = r.choice(([once_gone(build)], [build], [one(), one()]))
-    return [sleepy([drop] + r.choice(([build], []))), sleepy(second), sleepy([one(), one()], 5)]
+    return [sleepy([drop, *r.choice(([build], []))]), sleepy(second), sleepy([one(), one()], 5)]
 
 
 def vacuuming(w: Setup) -> list[Program]:
