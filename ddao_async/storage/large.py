@@ -63,7 +63,7 @@ async def upload(
     async with aclosing(parts):
         first = await anext(parts)
         if len(first) < part_size:
-            return await store.put(key, first, metadata=metadata, content_type=content_type)
+            return await store.put(key, bytes(first), metadata=metadata, content_type=content_type)
         request = Request(
             operation="create_upload", key=store.prefix + key, metadata=metadata, content_type=content_type
         )

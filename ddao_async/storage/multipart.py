@@ -45,7 +45,7 @@ class Upload:
         self._size = 0
         self._id = ""
 
-    async def run(self, first: bytes, rest: AsyncIterator[bytes]) -> tuple[str, int]:
+    async def run(self, first: bytes | memoryview, rest: AsyncIterator[bytes | memoryview]) -> tuple[str, int]:
         """
         Store a first part and the rest.
 
@@ -68,13 +68,13 @@ class Upload:
                 await _uncancelled(self._abort(control))
         return etag, self._size
 
-    async def _send_parts(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
+    async def _send_parts(self, first: bytes | memoryview, rest: AsyncIterator[bytes | memoryview]) -> None:
         slots = asyncio.Semaphore(self._concurrency - 1)
         failed: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 number = 0
-                part: bytes | None = first
+                part: bytes | memoryview | None = first
                 while part is not None:
                     number += 1
                     if number > MAX_PARTS:
@@ -89,7 +89,7 @@ class Upload:
         if failed is not None:
             raise failed
 
-    async def _send_part(self, number: int, part: bytes, slots: asyncio.Semaphore) -> None:
+    async def _send_part(self, number: int, part: bytes | memoryview, slots: asyncio.Semaphore) -> None:
         request = Request(
             operation="upload_part", key=self._request.key, upload_id=self._id, part_number=number, body=part
         )

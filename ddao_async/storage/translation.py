@@ -73,7 +73,7 @@ def _transfer_call(request: Request, settings: S3Settings) -> Call:
         case "create_upload":
             return "create_multipart_upload", {"Key": request.key, **_kept(request, settings)}
         case "upload_part":
-            return "upload_part", {**upload, "PartNumber": request.part_number, "Body": request.body}
+            return "upload_part", {**upload, "PartNumber": request.part_number, "Body": bytes(request.body)}
         case "complete_upload":
             parts = [{"PartNumber": number, "ETag": f'"{etag}"'} for number, etag in request.parts or []]
             return "complete_multipart_upload", {**upload, "MultipartUpload": {"Parts": parts}}

@@ -45,7 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     operation: Operation
     key: str = ""
-    body: bytes = b""
+    body: bytes | memoryview = b""
     if_match: str | None = None
     if_none_match: str | None = None
     range: tuple[int, int | None] | None = None
