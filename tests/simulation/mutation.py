@@ -115,7 +115,7 @@ MUTATIONS = {
         ],
     ),
     "rolled_back_to_old_bytes": Mutation(
-        "updating",
+        "overtaken",
         (),
         [
             Edit(
@@ -137,7 +137,7 @@ MUTATIONS = {
         ],
     ),
     "missing_keys_unlocked": Mutation(
-        "reading",
+        "one_is_missing",
         (),
         [
             Edit(
@@ -191,8 +191,8 @@ MUTATIONS = {
         [
             Edit(
                 "writing.py",
-                "    revision = engine.nonce()\n    document = successor(",
-                '    revision = "same"\n    document = successor(',
+                "    revision = mark + engine.nonce()\n",
+                '    revision = mark + "same"\n',
             ),
         ],
     ),

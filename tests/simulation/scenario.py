@@ -150,17 +150,13 @@ def reading(w: Setup) -> list[Program]:
         return {i: {"n": 1} if s[i] is None else None for i in "kl"}
 
     choice = w.rng.random()
-    if choice < 0.25:  # never both missing
-        w.document("l", n=1)
-        slow = slowly(w, tx(["k", "l"], nothing), 1, 3)
-        return [program(*[tx(["k", "l"], swap)] * 4), program(slow, slow)]
-    if choice < 0.5:
+    if choice < 0.35:
         return [
             program(move("a", "b", 1), move("b", "a", 1)),
             program(tx(["a", "b"], nothing)),
             program(add("a", 1), find("b")),
         ]
-    if choice < 0.75:
+    if choice < 0.65:
         return [
             program(tx(["a", "k"], flip), tx(["a", "k"], flip)),
             program(tx(w.rng.choice((["a", "k"], ["k", "a"])), nothing)),
@@ -169,6 +165,14 @@ def reading(w: Setup) -> list[Program]:
         program(insert("k", n=1), tx(["k", "l"], swap), delete("l")),
         program(tx(["k", "l"], nothing), tx(["k", "l"], nothing)),
     ]
+
+
+def one_is_missing(w: Setup) -> list[Program]:
+    """Two documents of which there is always one: no transaction sees none."""
+    w.missing("k"), w.document("l", n=1)
+    swap = tx(["k", "l"], lambda s: {i: {"n": 1} if s[i] is None else None for i in "kl"})
+    look = slowly(w, tx(["k", "l"], nothing), 1, 3)
+    return [program(swap, swap, swap, swap), program(look, look)]
 
 
 def updating(w: Setup) -> list[Program]:
@@ -184,9 +188,19 @@ def updating(w: Setup) -> list[Program]:
         await a.delete("a", known=known)
 
     third = w.rng.choice((find("a"), add("b", 7), stale_delete))
-    if w.rng.random() < 0.3:  # an update is lost, the transaction that comes between is aborted
-        return [program(slowly(w, move("a", "b", 1), 4)), program(slowly(w, add("a", 1), 3)), program(third)]
     return [program(move("a", "b", 1)), program(add("a", 1), add("a", -1)), program(stale, third)]
+
+
+def overtaken(w: Setup) -> list[Program]:
+    """An update is lost on its way; a transaction comes between, and is aborted."""
+    w.document("a", n=0), w.document("b", n=0)
+    return [program(slowly(w, move("a", "b", 1), 4)), program(slowly(w, add("a", 1), 3))]
+
+
+def lost_update(plan: Misfortune, rng: random.Random) -> None:
+    """The second client's first write of `a` arrives late."""
+    plan.victim, plan.aim, plan.budget, plan.chance = 1, "/objects/a", 1, 0.9
+    plan.fates, plan.crash, plan.twin, plan.sticky = (0.0, 1.0), 0.0, 0.15, rng.choice((0.0, 0.5))
 
 
 def decision_gone(w: Setup) -> list[Program]:
@@ -228,6 +242,11 @@ def lost_decision(plan: Misfortune, rng: random.Random) -> None:
     if rng.random() < 0.6:
         plan.aim, plan.budget, plan.chance, plan.frozen = "_transactions/", 2, 0.5, None
         plan.fates, plan.crash, plan.twin = (0.0, 1.0), 0.0, rng.choice((0.02, 0.08))
+
+
+def quick_changes(plan: Misfortune, rng: random.Random) -> None:
+    """Whoever does not stand still goes on: the others get far in between."""
+    plan.sticky, plan.budget = rng.choice((0.0, 0.3)), rng.choice((0, 0, 1))
 
 
 def late_twin(part: str) -> Focus:
@@ -542,7 +561,9 @@ SCENARIOS = {
     "transfers": Scenario(transfers),
     "skew": Scenario(skew),
     "reading": Scenario(reading),
+    "one_is_missing": Scenario(one_is_missing, focus=quick_changes),
     "updating": Scenario(updating, focus=late_twin("/objects/a")),
+    "overtaken": Scenario(overtaken, focus=lost_update),
     "decision_gone": Scenario(decision_gone),
     "aborted_owner": Scenario(aborted_owner, focus=lost_decision),
     "deleting": Scenario(deleting, focus=late_twin("/objects/k")),

@@ -41,6 +41,8 @@ class Misfortune:
     chance: float = 0.0
     aim: str | None = None
     """Faults hit keys with this part only."""
+    victim: int | None = None
+    """Faults hit this client only."""
     fates: tuple[float, float] = (0.45, 0.45)
     """Of the writes without an answer: the share that was applied, and that becomes a twin."""
     crash: float = 0.35
@@ -429,7 +431,7 @@ class World:
         if plan.busy and rng.random() < plan.busy:
             conditional = attempt.if_none_match or attempt.if_match is not None
             return testing.Refused(409 if conditional and rng.random() < 0.5 else 503), "refused"
-        if plan.budget and (plan.aim is None or plan.aim in attempt.key) and rng.random() < plan.chance:
+        if plan.budget and self._is_aimed_at(client, attempt) and rng.random() < plan.chance:
             if is_read:
                 if rng.random() < plan.crash / 2:
                     plan.budget -= 1
@@ -447,6 +449,12 @@ class World:
         if plan.late and rng.random() < plan.late:
             return testing.Answer(late=rng.choice(plan.leap.seconds)), "late"
         return testing.Answer(), "answer"
+
+    def _is_aimed_at(self, client: Client, attempt: Any) -> bool:
+        plan = self.misfortune
+        if plan.victim is not None and client is not self.clients[plan.victim]:
+            return False
+        return plan.aim is None or plan.aim in attempt.key
 
     def _land_one(self, clients: list[Client]) -> bool:
         """A request that was on its way arrives, if there is one."""
