@@ -80,8 +80,10 @@ async def place(engine: Engine, attempt: Attempt, document: Document, held: Vers
         calls.append(_take_all(engine, attempt, wanted, document.id, claims, owned))
     await all_of(calls)
     made = entries + claims.made
+    # The claim of a value that the document in place has too (another tool dropped its tag) stays, written or not.
+    undone = [one for one in made if not one.unique or before.get(one.index) != one.value]
     if isinstance(claims.stopped_by, Duplicate):
-        await withdraw(engine, table, document.id, made)
+        await withdraw(engine, table, document.id, undone)
         other, index = claims.stopped_by.id, claims.stopped_by.index
         raise UniqueViolationError(
             f"Document {other!r} of table {table.name!r} has this value of unique {index!r} already.",
@@ -89,7 +91,7 @@ async def place(engine: Engine, attempt: Attempt, document: Document, held: Vers
         )
     tags |= {one.index: one.tag for one in made}
     fence = claims.held.document.fence if claims.held else None
-    return Placed(replace(document, tags=tags, fence=fence), claims.held, made, claims.stopped_by is None)
+    return Placed(replace(document, tags=tags, fence=fence), claims.held, undone, claims.stopped_by is None)
 
 
 class _Claims(msgspec.Struct):

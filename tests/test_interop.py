@@ -14,6 +14,7 @@ from layout_rules import broken_rules, check_go_reads
 import ddao_async as ddao
 from ddao_async.documents import Documents
 from ddao_async.engine import Engine
+from ddao_async.errors import ConflictError
 from ddao_async.maintenance import add_indexes, check, drop_index, vacuum
 from ddao_async.model.index import IndexLayout, encode_value
 from ddao_async.state import TableLayout
@@ -167,6 +168,48 @@ async def test_dropping_and_vacuum_leave_the_documents(tables: Tables, go_object
     assert [
         info.key async for info in tables.store.list() if "/_indexes/" in info.key or "/_uniques/" in info.key
     ] == []
+
+
+async def test_a_body_that_does_not_name_its_table(tables: Tables) -> None:
+    """A tool that leaves the name out, or has another: the key counts, and what is written says so."""
+    for name, table in (("bare", None), ("moved", "others")):
+        body = {"id": name, "fields": {"name": name, "email": name}, "created_at": "2026-11-22T10:17:41Z"}
+        body |= {"updated_at": "2026-11-22T10:17:41Z"} | ({"table_name": table} if table else {})
+        await tables.store.put(f"tables/users/objects/{name}.json", json.dumps(body).encode())
+    await tables.index()
+    await tables.documents["users"].update("moved", lambda document: bytes(document.fields))
+
+    assert await tables.found("users", "name", encode_value("text", "bare")) == ["bare"]
+    assert await broken_rules(tables.store) == []
+
+
+async def test_a_refused_write_keeps_a_claim_that_the_document_has(tables: Tables, go_objects: list[GoObject]) -> None:
+    """Go dropped the tag of a claimed value; a write that takes the claim anew and then fails must not release it."""
+    await tables.index()
+    (john,) = (one for one in go_objects if one.id == "user123")
+    await tables.store.put(john.key, john.data)
+    put = tables.store.put
+
+    async def overtaken(key: str, data: bytes, **options: Any) -> Any:
+        if key == john.key and b"mine" in data:
+            tables.engine.store.put = put
+            await put(key, john.data + b" ")
+            raise ConflictError("Somebody else wrote.")
+        return await put(key, data, **options)
+
+    class Crash(Exception):
+        pass
+
+    def change(document: Any) -> bytes:
+        if tables.engine.store.put is put:
+            raise Crash
+        return b'{"name":"mine","email":"john.doe@example.com"}'
+
+    tables.engine.store.put = overtaken
+    with pytest.raises(Crash):
+        await tables.documents["users"].update("user123", change)
+
+    assert await tables.documents["users"].claimed("email", encode_value("text", "john.doe@example.com")) == "user123"
 
 
 # ---- through the public interface

@@ -63,6 +63,8 @@ def decode(data: bytes, table: str, id: str) -> Document:
             f"{object_key(table, id)!r} holds a document whose id is {document.id!r}.",
             hint="Move the object to the key of its id, or correct the id in it.",
         )
+    if document.table_name != table:  # the key says which table it is in; another tool may have left it out
+        return replace(document, table_name=table)
     return document
 
 
