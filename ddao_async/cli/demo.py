@@ -41,7 +41,7 @@ def demo(keep: Keep = False, url: Url = None, as_json: AsJson = False) -> None:
             steps.say(f"{what}: {where}")
             began = perf_counter()
             async with connect(where) as db:
-                steps.tell("connect", "one request: the bucket is there", perf_counter() - began)
+                steps.tell("connect", "the bucket is there" if url else "the bucket is made", perf_counter() - began)
                 await _refuse_data(db, where)
                 try:
                     await _tour(db, steps)
