@@ -83,7 +83,7 @@ class SQLiteThread:
         try:
             await self.run(_nothing, is_write=False)
         except BaseException:
-            self._is_closed = True
+            await self.close()
             raise
 
     async def run(self, work: Work, *, is_write: bool) -> Any:
