@@ -55,11 +55,12 @@ CASES = (
     Case("head", "HEAD, CPU", ("head",)),
     Case("delete", "DELETE, CPU", ("delete",)),
     Case("list", "LIST, all keys, CPU", ("list",), **SECONDS, **ONCE),
-    Case("upload", "64 MiB upload, CPU", ("upload",), **MILLISECONDS, **ONCE),
+    Case("upload", "64 MiB upload over plain HTTP, CPU", ("upload",), **MILLISECONDS, **ONCE),
     Case("read", "64 MiB read to a new buffer, CPU", ("read",), **MILLISECONDS, **ONCE),
     Case("stream", "64 MiB streamed, CPU", ("stream",), **MILLISECONDS, **ONCE),
     Case("tls_get", "GET over TLS, CPU", ("get",), setting=TLS),
     Case("tls_put", "PUT over TLS, CPU", ("insert",), setting=TLS),
+    Case("tls_upload", "64 MiB upload over TLS, CPU", ("upload",), setting=TLS, **MILLISECONDS, **ONCE),
     Case("late_64", "GET, 15 ms away, 64 at a time, wall", ("get",), "wall", setting=LATE_15),
     Case("late_256", "GET, 15 ms away, 256 at a time, wall", ("get",), "wall", setting=LATE_15, concurrency=256),
     Case(
