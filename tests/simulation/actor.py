@@ -205,6 +205,20 @@ class Actor:
                 await documents.update(doc, lambda _, fields=fields: encoded(fields))
         return writes
 
+    # Leases
+
+    async def hold(self, name: str, *, ttl: float, seconds: float, timeout: float) -> None:
+        """Take a lease, keep it while something takes its time, and give it back."""
+        async with self._operation("lease"):
+            lease = self.world.build.module("lease").Lease(self.engine, name, ttl=ttl, timeout=timeout)
+            async with lease:
+                self.world.leases.taken(lease)
+                try:
+                    await self.engine.sleep(seconds)
+                    lease.check()
+                finally:
+                    self.world.leases.left(lease)
+
     # Maintenance
 
     async def build(self, column: str) -> None:

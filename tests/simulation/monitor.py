@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .history import State, Violation
 from .world import TABLE, World
 
@@ -33,6 +35,43 @@ class Indexes:
                 _claims_hold(world, live)
             else:
                 _entries_hold(world, live)
+
+
+class Leases:
+    """
+    Always: of all who took one lease, at most one believes that it holds it, and tokens only grow.
+
+    A stalled or dead client believes until its own time is over: others must have waited for that.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[Any] = []
+        self._token = 0
+
+    def taken(self, lease: Any) -> None:
+        """A client has just been told that it holds it."""
+        if lease.is_lost:
+            return  # the answer came too late
+        for other in self._held:
+            if not other.is_lost:
+                raise Violation(f"two hold the lease: with token {other.token} and {lease.token}")
+            if other.token == lease.token:
+                raise Violation(f"token {lease.token} was given twice")
+        self._held.append(lease)
+
+    def left(self, lease: Any) -> None:
+        """A client is through with it."""
+        if lease in self._held:
+            self._held.remove(lease)
+
+    def __call__(self, world: World, key: str) -> None:
+        """Look after a request to this key."""
+        if not key.startswith("_leases/"):
+            return
+        state = world.object(key)
+        if state is None or state["token"] < self._token:
+            raise Violation(f"the token fell from {self._token}: {state}")
+        self._token = state["token"]
 
 
 def _entries_hold(world: World, live: dict[str, State]) -> None:

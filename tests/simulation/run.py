@@ -8,7 +8,7 @@ from .actor import Actor
 from .build import Build
 from .history import Violation
 from .maintenance import Maintenance
-from .monitor import Indexes
+from .monitor import Indexes, Leases
 from .scenario import SCENARIOS, Scenario
 from .setup import Encoding, Setup
 from .world import DAY, MINUTE, TABLE, Client, Leap, Misfortune, World
@@ -45,7 +45,8 @@ def _run(build: Build, name: str, seed: int, trace: bool) -> World:
     setup.done()
     world.misfortune = _misfortune(world, scenario)
     monitor = Indexes()
-    world.monitors.append(monitor)
+    world.leases = Leases()
+    world.monitors += [monitor, world.leases]
     monitor(world, "")
     clients = [Client(world, f"c{i}") for i in range(len(programs))]
     for client in clients:

@@ -391,6 +391,21 @@ def mixed(w: Setup) -> list[Program]:
     return [program(one(), one(), one()) for _ in range(3)]
 
 
+# Leases
+
+
+def leases(w: Setup) -> list[Program]:
+    """One lease wanted by three clients, whose work takes longer than they thought."""
+    r = w.rng
+    ttl = r.choice((5.0, 30.0))
+
+    def hold() -> Step:
+        seconds, timeout = r.choice((0.01, 2.0, 2 * ttl)), r.choice((0.0, ttl, 10 * ttl))
+        return lambda a: a.hold("nightly", ttl=ttl, seconds=seconds, timeout=timeout)
+
+    return [program(hold(), hold()) for _ in range(3)]
+
+
 # Indexes that come and go, vacuum
 
 
@@ -572,6 +587,7 @@ SCENARIOS = {
     "takeover": Scenario(takeover, "u"),
     "index": Scenario(index, "x"),
     "mixed": Scenario(mixed, "xu"),
+    "leases": Scenario(leases),
     "build": Scenario(build_beside, "x", timed=True),
     "build_lost": Scenario(lost_beside, "x", timed=True, focus=late_under_new_index),
     "build_unique": Scenario(build_unique, "u", timed=True),
