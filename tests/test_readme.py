@@ -11,6 +11,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import airportsdata
 import pytest
 from fix_server import Server
 
@@ -61,6 +62,30 @@ async def test_the_other_blocks_run_one_after_the_other(tmp_path: Path, monkeypa
     finally:
         if "db" in namespace:
             await namespace["db"].close()
+
+
+def test_the_command_lines_run(tmp_path: Path) -> None:
+    """On a file in place of the bucket, with the airports of `airportsdata`, the first and every hundredth."""
+    [commands] = re.findall(r"^## Command line\n.*?^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    header, *rows = Path(airportsdata.__file__).with_name("airports.csv").read_text(encoding="utf-8-sig").splitlines()
+    some = [row for number, row in enumerate(rows) if number % 100 == 0 or '"EHAM"' in row]
+    (tmp_path / "airports.csv").write_text("\n".join([header, *some]))
+    script = re.sub(r'DDAO_URL="[^"]*"', "DDAO_URL=sqlite:///readme.db", commands)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    done = subprocess.run(
+        ["bash", "-ec", script],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "DDAO_URL=sqlite" in script
+    assert '"name": "Amsterdam Airport Schiphol"' in done.stdout
+    assert (tmp_path / "airports.jsonl").read_text().count("\n") == len(some)
 
 
 def test_there_are_blocks_to_run() -> None:
