@@ -78,7 +78,10 @@ class FaultProxy:
         faults: Taken from the left, one for each request; empty: requests pass.
         choose: Asked for a request's fault first; None: look into `faults`.
         requests: (method, path) of each request that arrived, repetitions included.
+        heads: Its raw head, in the same order (of the latest one when `choose` is asked).
         forwarded: Those that the server got.
+        connections, open_connections: From clients, ever and now.
+        most_in_flight: The most requests that were being answered at one time.
     """
 
     def __init__(self, target: str) -> None:
@@ -87,9 +90,12 @@ class FaultProxy:
         self.faults: deque[Fault | None] = deque()
         self.choose: Callable[[str, str], Fault | None] | None = None
         self.requests: list[tuple[str, str]] = []
+        self.heads: list[bytes] = []
         self.forwarded: list[tuple[str, str]] = []
         self.connections = 0
         self.open_connections = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
         self.url = ""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,6 +132,7 @@ class FaultProxy:
         method, path = head.split(b" ", 2)[:2]
         name = (method.decode(), path.decode())
         self.requests.append(name)
+        self.heads.append(head)
         fault = self.choose(*name) if self.choose is not None else None
         if fault is None and self.faults:
             fault = self.faults.popleft()
@@ -136,11 +143,17 @@ class FaultProxy:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             head = b"\r\n".join(line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:"))
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        if fault is None:
-            writer.write(await self._exchange(name, head, body))
-            await writer.drain()
-            return True
-        return await self._faulty(fault, name, head + body, writer)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            if fault is not None:
+                return await self._faulty(fault, name, head + body, writer)
+            answer = await self._exchange(name, head, body)
+        finally:
+            self.in_flight -= 1
+        writer.write(answer)
+        await writer.drain()
+        return True
 
     async def _not_forwarded(self, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         if fault.kind == "reset":
