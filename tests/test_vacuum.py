@@ -192,7 +192,8 @@ async def test_documents_of_another_tool_keep_their_entries(world: TableWorld) -
     assert entry in await world.keys()
 
 
-async def test_a_committed_decision_goes_after_its_documents(world: TableWorld) -> None:
+@pytest.mark.parametrize("tables", [None, []], ids=["every table", "decisions only"])
+async def test_a_committed_decision_goes_after_its_documents(world: TableWorld, tables: list[str] | None) -> None:
     """The crash came after the decision: vacuum finishes the transaction, then forgets it."""
     body = await world.body("ann")
     changed = {name: body[name] for name in ("created_at", "updated_at")}
@@ -202,7 +203,7 @@ async def test_a_committed_decision_goes_after_its_documents(world: TableWorld) 
     keys = ["tables/users/objects/ann.json"]
     await put(world, "_transactions/t1.json", {"state": "committed", "keys": keys})
     world.clock.advance(DAY + 1)
-    await vacuum(world.engine)
+    await vacuum(world.engine, tables=tables)
     after = await world.body("ann")
 
     assert (after["fields"]["age"], "intent" in after) == (8, False)
