@@ -59,6 +59,9 @@ async def test_the_other_blocks_run_one_after_the_other(tmp_path: Path, monkeypa
             result = types.FunctionType(code, namespace)()
             if code.co_flags & 0x80:  # the block awaits
                 await result
+
+        assert len(SESSION) >= 6
+        assert namespace["db"].stats() is not None
     finally:
         if "db" in namespace:
             await namespace["db"].close()
@@ -86,7 +89,3 @@ def test_the_command_lines_run(tmp_path: Path) -> None:
     assert "DDAO_URL=sqlite" in script
     assert '"name": "Amsterdam Airport Schiphol"' in done.stdout
     assert (tmp_path / "airports.jsonl").read_text().count("\n") == len(some)
-
-
-def test_there_are_blocks_to_run() -> None:
-    assert len(SESSION) >= 6
