@@ -26,6 +26,8 @@ from .xml import MalformedXml, child_text, name, plain_text, tree
 _FIELDS = ("Key", "Size", "ETag", "LastModified")
 _OPEN, _CLOSE = "<Contents>", "</Contents>"
 _TEXTS = re.compile(r">[^<]*<")
+_INDENT = re.compile(r">\s+<(?=[A-Za-z]|/Contents>)")
+"""Blanks before a tag that opens, or ends a row: no text, as text stands before the end of its own element."""
 _QUOTE = re.compile(r"<ETag>(&quot;|&#34;|\"|)")
 _LEAF = re.compile(r"<([A-Za-z]+)></\1>")
 _SIMPLE = r"<[A-Za-z]+>[^<]*</[A-Za-z]+>"
@@ -113,6 +115,9 @@ def tree_rows(root: Element, is_quoted: bool) -> Rows:
 def _matches(rows: str) -> dict[str, list[str]] | None:
     """Return the texts of each field, or None where the rows are not spelled alike."""
     first = rows[: rows.index(_CLOSE) + len(_CLOSE)]
+    if "\n" in first:  # indented, as rclone writes: 2 ms for a page instead of the tree's 9
+        rows = _INDENT.sub("><", rows)
+        first = rows[: rows.index(_CLOSE) + len(_CLOSE)]
     quote = _QUOTE.search(first)
     for pattern in _patterns(_TEXTS.sub("><", first), quote[1] if quote is not None else ""):
         # One flat list, no tuples: the four groups of each row, and before and after them what the pattern passed

@@ -56,6 +56,7 @@ SPELLINGS = {
     "orders that change": AWS + OTHER,
     "attributes": AWS.replace("<Contents>", '<Contents a="b">') + AWS,
     "pretty": AWS.replace("><", ">\n  <") * 2,
+    "pretty, with keys of blanks": "".join(map(row, (" ", "\n", "a\n  b"))).replace("><", ">\n  <"),
     "pretty between": (AWS + "\n") * 3,
     "comments": AWS + f"<!-- {AWS} -->" + AWS,
     "character data": AWS + row("<![CDATA[<Key>odd</Key>]]>"),
@@ -235,7 +236,7 @@ def test_the_pattern_serves_every_page_of_a_server() -> None:
     from ddao_async.wire import listing as module
 
     module._patterns.cache_clear()
-    for name in ("aws", "checksums where there are some", "owner", "another order", "an empty owner"):
+    for name in ("aws", "checksums where there are some", "owner", "another order", "an empty owner", "pretty"):
         text = SPELLINGS[name]
         assert module._matches(text) is not None, name
     assert module._patterns.cache_info().currsize <= 5
