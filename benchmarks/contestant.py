@@ -63,14 +63,14 @@ class Contestant:
             process.kill()
             process.communicate()
 
-    def run(self, verb: str, count: int, concurrency: int, start: int) -> dict[str, float]:
+    def run(self, verb: str, count: int, concurrency: int) -> dict[str, float]:
         """
         One round.
 
         Raises:
             Failed: The competitor raised, gave a wrong answer, or did not answer in time.
         """
-        return self._ask({"do": "run", "verb": verb, "count": count, "concurrency": concurrency, "start": start})
+        return self._ask({"do": "run", "verb": verb, "count": count, "concurrency": concurrency})
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         process = self._process

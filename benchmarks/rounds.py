@@ -78,16 +78,14 @@ def _timed(case: Case, contestants: Sequence[Contestant], plan: Plan, say: Say) 
                     lanes.append((contestant, verb, _warm(case, contestant, verb, plan)))
                 except Failed as failure:
                     say(f"  {contestant.label} is left out of {verb}: {failure}")
-    start = 1_000_000
     for number in range(plan.rounds):
         for at in turns(len(lanes), number):
             contestant, verb, count = lanes[at]
             try:
-                measured = contestant.run(verb, count, case.concurrency, start)
+                measured = contestant.run(verb, count, case.concurrency)
             except Failed as failure:
                 say(f"  {contestant.label} failed in round {number}: {failure}")
                 continue
-            start += count
             cpu, wall = measured["cpu"] / count, measured["wall"] / count
             yield Measurement(
                 case.name, contestant.system.name, verb, number, count, cpu, wall, int(measured["memory"])
@@ -98,7 +96,7 @@ def _warm(case: Case, contestant: Contestant, verb: str, plan: Plan) -> int:
     """Open the connections and take a first measure; the number of calls of a turn."""
     first = case.counted or 2 * case.concurrency
     for _ in range(1 if case.counted else 2):
-        measured = contestant.run(verb, first, case.concurrency, 0 if verb != "create" else 900_000)
+        measured = contestant.run(verb, first, case.concurrency)
     return case.counted or calls_for(plan.seconds, measured["wall"] / first, case.concurrency)
 
 
@@ -134,8 +132,7 @@ def _poured(case: Case, entrant: Entrant, place: Place, plan: Plan, number: int,
     with Contestant(entrant.system, entrant.python, place, log) as contestant:
         if "insert" not in contestant.verbs:
             raise Failed("has no insert")
-        start = 5_000_000 + number * plan.poured
-        measured = contestant.run("pour", plan.poured, case.concurrency, start)
+        measured = contestant.run("pour", plan.poured, case.concurrency)
     count = plan.poured
     cpu, wall = measured["cpu"] / count, measured["wall"] / count
     return Measurement(case.name, entrant.system.name, "pour", number, count, cpu, wall, int(measured["memory"]))

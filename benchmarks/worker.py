@@ -2,7 +2,7 @@
 One competitor in a process of its own: takes one command a line on stdin, answers one JSON value a line on stdout.
 
     {"do": "open", "place": [...]}                                               -> label, verbs
-    {"do": "run", "verb": "get", "count": 2000, "concurrency": 64, "start": 0}   -> cpu and wall seconds, done, memory
+    {"do": "run", "verb": "get", "count": 2000, "concurrency": 64}               -> cpu and wall seconds, done, memory
     {"do": "close"}
 
 What a run needs is made before its clock starts. CPU is `time.process_time`: all threads of this process, those of
@@ -16,6 +16,7 @@ import gc
 import importlib
 import importlib.metadata
 import json
+import os
 import platform
 import sys
 import time
@@ -40,8 +41,9 @@ class Bench:
         self._prefix = "" if getattr(module, "keys_are_relative", False) else place.prefix
         self._prepare = getattr(module, "prepare", lambda item: item)
         self._large = b""
+        self._written = os.getpid() * 1_000_000  # every document that is written is new, whoever else writes
 
-    async def run(self, verb: str, count: int, concurrency: int, start: int) -> dict[str, float]:
+    async def run(self, verb: str, count: int, concurrency: int) -> dict[str, float]:
         """
         Call a verb `count` times, `concurrency` at a time.
 
@@ -49,9 +51,9 @@ class Bench:
             `cpu` and `wall` in seconds, and `done`: calls, or for lists the keys that they gave.
         """
         if verb == "pour":
-            return await self._pour(count, start)
+            return await self._pour(count)
         call = getattr(self._module, verb)
-        items = [self._prepare(item) for item in self._items(verb, count, start)]
+        items = [self._prepare(item) for item in self._items(verb, count)]
         answers: list[Any] = []
         client, rest = self._client, iter(items)
 
@@ -71,9 +73,9 @@ class Bench:
             _check(verb, item, answer, count)
         return {"cpu": cpu, "wall": wall, "done": answers[0][1] if verb in _LISTS else count}
 
-    async def _pour(self, count: int, start: int) -> dict[str, float]:
+    async def _pour(self, count: int) -> dict[str, float]:
         """As many new documents as asked for, made while they are written."""
-        items = self._items("insert", count, start)
+        items = self._items("insert", count)
         wall, cpu = time.perf_counter(), time.process_time()
         if hasattr(self._module, "pour"):
             done = await self._module.pour(self._client, items)
@@ -95,7 +97,7 @@ class Bench:
         await asyncio.gather(*(work() for _ in range(64)))
         return done
 
-    def _items(self, verb: str, count: int, start: int) -> Iterator[Item]:
+    def _items(self, verb: str, count: int) -> Iterator[Item]:
         if verb in _LARGE:
             self._large = self._large or data.large_object()
             yield Item("", self._prefix + data.LARGE_KEY, self._large if verb == "upload" else b"")
@@ -103,10 +105,11 @@ class Bench:
             folder = data.document_key("", data.LISTED_TABLE).removesuffix(".json")
             yield Item("", self._prefix + folder)
         elif verb in ("insert", "create"):
-            for name, body in data.documents(start, count):
+            self._written += count
+            for name, body in data.documents(self._written - count, count):
                 yield Item(name, self._prefix + data.document_key(name), body)
         else:
-            for index in range(start, start + count):
+            for index in range(count):
                 name = data.document_id(index % data.STORED) if verb != "delete" else f"gone{index}"
                 yield Item(name, self._prefix + data.document_key(name))
 

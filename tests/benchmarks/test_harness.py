@@ -70,7 +70,7 @@ def test_a_competitor_that_cannot_connect_says_so_and_leaves_no_process(tmp_path
     with pytest.raises(Failed, match="ended; see"):
         contestant.__enter__()
     with pytest.raises(Failed, match="is not running"):
-        contestant.run("get", 1, 1, 0)
+        contestant.run("get", 1, 1)
 
 
 def test_documents_are_seeded_and_about_as_large_as_promised() -> None:
