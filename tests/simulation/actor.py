@@ -133,14 +133,29 @@ class Actor:
     # Searches
 
     async def find_by(self, column: str, value: str) -> None:
-        """Through the index if it may be used, else by looking at every document."""
+        """By a query of the repository, or by hand through the index: either falls back to looking at everything."""
         async with self._operation(f"find by {column}") as operation:
-            hits = []
-            for doc in await self._candidates(column, value):
-                document = await self.documents.get(doc)
-                if document is not None and decoded(document).get(column) == value:
-                    hits.append(doc)
+            if self.world.rng.random() < 0.5:
+                found = self._repository().find(**{column: value})
+                hits = [each.id async for each in found]
+            else:
+                hits = []
+                for doc in await self._candidates(column, value):
+                    document = await self.documents.get(doc)
+                    if document is not None and decoded(document).get(column) == value:
+                        hits.append(doc)
             operation.hits = (column, value, hits)
+
+    def _repository(self) -> Any:
+        schema = self.world.build.module("model.schema")
+        columns = [schema.Column("n", "integer", nullable=True)]
+        columns += [
+            schema.Column(name, "text", nullable=True, unique=unique, index=not unique)
+            for name, unique in COLUMNS.items()
+            if name in self.world.columns
+        ]
+        table = schema.Table(TABLE, columns=columns)
+        return self.world.build.module("repository").Repository(Origin(self.documents, table), TABLE)
 
     async def _candidates(self, column: str, value: str) -> list[str]:
         index = self.world.build.module("model.index")
@@ -235,6 +250,23 @@ class Actor:
 
     async def sleep(self, seconds: float) -> None:
         await self.engine.sleep(seconds)
+
+
+class Origin:
+    """What a repository needs of a database, over an engine on virtual time."""
+
+    def __init__(self, documents: Any, table: Any) -> None:
+        self._documents = documents
+        self._table = table
+
+    def token(self) -> object:
+        return self
+
+    async def source(self, kind: Any) -> tuple[Any, Any]:
+        return self._documents, self._table
+
+    def written(self, table: str) -> frozenset[str]:
+        return frozenset()
 
 
 def revision(document: Any) -> str | None:

@@ -449,6 +449,19 @@ def lost_beside(w: Setup) -> list[Program]:
     return [program(lambda a: a.build("x")), program(up, up), program(find("a"))]
 
 
+def once(w: Setup, column: str, state: str | None, step: Step) -> Step:
+    """Begin when `_state.json` says this of an index; None: there is none."""
+
+    async def run(a: Actor) -> None:
+        for _ in range(300):
+            if w.world.index_state(column) == state:
+                break
+            await a.client.turn()
+        await step(a)
+
+    return run
+
+
 def build_unique(w: Setup) -> list[Program]:
     """A unique index is added beside writers and readers, with leftovers of an earlier one, and duplicates."""
     r = w.rng
@@ -456,6 +469,8 @@ def build_unique(w: Setup) -> list[Program]:
         w.document(doc, n=0, u=u, entry=r.random() < 0.2, tags=r.random() < 0.5)
     w.missing("k")
     w.state(u=None)
+    if r.random() < 0.25:  # right after it is complete, two write the same document
+        return [program(lambda a: a.build("u")), *[program(once(w, "u", "complete", add("a", 1)), add("a", 1))] * 2]
 
     def one() -> Step:
         doc, u, kind = r.choice("abk"), r.choice("pqr"), r.randrange(7)
@@ -511,16 +526,6 @@ def back_again(w: Setup) -> list[Program]:
 
         return run
 
-    def once_gone(step: Step) -> Step:
-        async def run(a: Actor) -> None:
-            for _ in range(200):
-                if not w.world.index_state(column):
-                    break
-                await a.client.turn()
-            await step(a)
-
-        return run
-
     def build(a: Actor) -> Awaitable[None]:
         return a.build(column)
 
@@ -533,7 +538,7 @@ def back_again(w: Setup) -> list[Program]:
 
     if not is_there:
         return [sleepy([build]), sleepy([drop, build]), sleepy([one(), one()], 5)]
-    second = r.choice(([once_gone(build)], [build], [one(), one()]))
+    second = r.choice(([once(w, column, None, build)], [build], [one(), one()]))
     return [sleepy([drop, *r.choice(([build], []))]), sleepy(second), sleepy([one(), one()], 5)]
 
 
