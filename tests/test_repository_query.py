@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ddao_async as ddao
-from ddao_async.model.index import encode_id
+from ddao_async.model.index import encode_id, encode_value
 from ddao_async.model.value import comparable
 from ddao_async.testing import CountingStore
 
@@ -322,6 +322,39 @@ async def test_pages_stay_right_while_others_write(people: ddao.Repository[Perso
         for n in range(60):
             await people.upsert(Person(id=f"p{n}", **FIELDS[n]))
         await people.delete_many([person.id async for person in people.find(country="XX")])
+
+
+async def test_an_entry_that_is_out_of_date_puts_nothing_in_a_wrong_place(
+    db: ddao.Database, people: ddao.Repository[Person]
+) -> None:
+    """A writer that crashed left entries of p5 under other values, lower and higher than its own."""
+    right = [person.id async for person in people.find().order_by("age")]
+    for age in (None, 10, 10**9):
+        await db.store.put(f"tables/people/_indexes/age/{encode_value('integer', age)}/p5/dead", b"")
+
+    assert [person.id async for person in people.find().order_by("age")] == right
+    assert [person.id async for person in people.find().order_by("-age")] == right[::-1]
+    assert await people.find_by_key("age", 10**9) is None
+    assert await people.count(ddao.field("age") >= -100) == len([row for row in FIELDS if row["age"] is not None])
+
+
+@pytest.mark.parametrize("order", [None, "age", "-age"])
+async def test_a_search_goes_on_by_a_scan_when_its_index_is_dropped_meanwhile(
+    db: ddao.Database, order: str | None
+) -> None:
+    people = db.repository(Person)
+    await people.insert_many(Person(id=f"m{n}", email=f"m{n}", country="XX", age=n * 7 % 1000) for n in range(1500))
+    query = people.find(ddao.field("age") >= 0)
+    query = query if order is None else query.order_by(order)
+    right = [person.id async for person in query]
+    found: list[str] = []
+    async for person in query:
+        found.append(person.id)
+        if len(found) == 20:
+            await db.drop_index("people", "age", exclusive=True)
+
+    assert found == right
+    assert (await query.explain()).scans
 
 
 async def test_a_cursor_belongs_to_its_search(people: ddao.Repository[Person]) -> None:

@@ -231,6 +231,15 @@ def test_a_range_holds_every_value_between_its_bounds_and_of_short_ones_no_other
         assert held == between
 
 
+def test_what_is_cut_short_is_not_lost_below_a_bound_that_just_fits() -> None:
+    """Its hash may begin with the lowest symbol, below any that a value could go on with."""
+    bound = "a" * (MAX_SYMBOLS - 1)
+    longer = next(text for n in range(1000) if encode_value("text", text := f"{bound}{n}")[MAX_SYMBOLS] == "0")
+    above = bounded_range(Kind.TEXT, (comparable("text", bound), False), None)
+
+    assert inside(encode_value("text", longer), above)
+
+
 @given(values)
 def test_an_open_range_holds_its_kind_and_no_other(value: Any) -> None:
     for kind in Kind:
