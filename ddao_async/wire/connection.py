@@ -23,6 +23,7 @@ from .request import Unanswered, Unsent
 LARGE_BYTES = 256 * 1024
 """From this length on a body is received into its final buffer, without httptools and without a copy."""
 
+RECEIVE_BYTES = 64 * 1024
 SEND_CHUNK_BYTES = 1024 * 1024
 
 
@@ -148,6 +149,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if hasattr(transport, "max_size"):
+            # asyncio's own transports make room for 256 KiB at each read, which malloc takes from the system and gives
+            # back each time (uvloop does not).
+            transport.max_size = RECEIVE_BYTES
 
     def data_received(self, data: bytes) -> None:
         if self._future is None and self._stream is None:

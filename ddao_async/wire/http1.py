@@ -151,8 +151,10 @@ class ResponseParser:
             self._problem = f"more than {MAX_HEAD_BYTES} bytes of headers"
         elif self._is_head:
             self.content_length = _length(headers)
-            # Not should_keep_alive(): without a Content-Length it waits for the end of the connection.
-            self.keep_alive = self._parser.get_http_version() == "1.1" and not _says_close(headers)
+            # Without a Content-Length llhttp believes that the answer ends with the connection.
+            self.keep_alive = self._parser.should_keep_alive() or (
+                self._parser.get_http_version() == "1.1" and not _says_close(headers)
+            )
             self._finish()
         elif status not in _BODYLESS:
             self._measure(headers)
