@@ -6,6 +6,9 @@ Compare ddao_async with the other ways to reach S3 from Python, against any serv
     python -m benchmarks --server rclone                  rclone's own S3 server over memory
     python -m benchmarks --server 's3://bucket?endpoint=http://HOST:PORT&region=us-east-1'
     python -m benchmarks --targets --server null          the promised ratios, and whether they hold
+
+Credentials for a connection string: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else those of docker-compose.yml.
+What is written there is below ddao-benchmarks/ of its prefix, and removed afterwards with all that is there.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+from ddao_async.errors import DDAOError
 
 from . import plot, report, server, target
 from .case import CASES, Case, Measurement
@@ -125,7 +130,7 @@ def _run(arguments: argparse.Namespace, path: Path) -> list[Measurement]:
             with ExitStack() as stack:
                 place = stack.enter_context(server.serving(arguments.server, setting, keys, Path(scratch)))
                 if arguments.server != "null":
-                    stack.enter_context(server.filled(place, keys))
+                    stack.enter_context(server.filled(place, keys, create_bucket=arguments.server == "rclone"))
                 for measured in measure(list(group), entrants, place, plan, path.with_suffix(".log"), to_stderr):
                     measurements.append(measured)
                     lines.write(report.line_of(measured) + "\n")
@@ -179,7 +184,12 @@ def main(given: Sequence[str] | None = None) -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     name = arguments.name or (arguments.server if arguments.server in ("null", "rclone") else "server")
     path = arguments.output / f"{name}{'-targets' if arguments.targets else ''}.jsonl"
-    if not _run(arguments, path):
+    try:
+        measurements = _run(arguments, path)
+    except DDAOError as failure:
+        to_stderr(f"{arguments.server} cannot be used: {failure}")
+        return 1
+    if not measurements:
         to_stderr("Nothing was measured.")
         return 1
     _show(arguments, path)

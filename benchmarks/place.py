@@ -47,21 +47,22 @@ class Item(NamedTuple):
 
 def parse_url(url: str, *, access_key: str, secret_key: str) -> Place:
     """
-    Read a connection string of ddao_async (`s3://bucket/prefix?endpoint=…&region=…`).
+    Read a connection string of ddao_async (`s3://bucket/prefix?endpoint=…&region=…`); without an endpoint it is AWS.
 
     Raises:
-        ValueError: Not of that form, or without an endpoint.
+        ValueError: Not of that form.
     """
     parts = urlsplit(url)
     options = parse_qs(parts.query)
-    if parts.scheme != "s3" or not parts.netloc or "endpoint" not in options:
+    if parts.scheme != "s3" or not parts.netloc:
         raise ValueError(f"{url!r} is not s3://BUCKET/PREFIX?endpoint=http://HOST:PORT")
     prefix = parts.path.strip("/")
+    region = options.get("region", ["us-east-1"])[0]
     return Place(
-        endpoint=options["endpoint"][0],
+        endpoint=options.get("endpoint", [f"https://s3.{region}.amazonaws.com"])[0],
         bucket=parts.netloc,
         prefix=prefix + "/" if prefix else "",
-        region=options.get("region", ["us-east-1"])[0],
+        region=region,
         access_key=access_key,
         secret_key=secret_key,
     )

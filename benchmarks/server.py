@@ -17,8 +17,11 @@ from .case import PLAIN, Setting
 from .contestant import ROOT
 from .place import Place, parse_url
 
-MINIO = "s3://ddao/benchmarks?endpoint=http://127.0.0.1:9000"
+MINIO = "s3://ddao?endpoint=http://127.0.0.1:9000"
 """The bucket of docker-compose.yml."""
+
+FOLDER = "ddao-benchmarks/"
+"""Below the prefix of a connection string: all that is written goes there, and all that is there is removed after."""
 
 
 def is_served(server: str, setting: Setting) -> bool:
@@ -42,11 +45,12 @@ def serving(server: str, setting: Setting, keys: int, folder: Path) -> Iterator[
         with _rclone(folder) as place:
             yield place
     else:
-        yield parse_url(
+        place = parse_url(
             server,
             access_key=os.environ.get("AWS_ACCESS_KEY_ID", "minioadmin"),
             secret_key=os.environ.get("AWS_SECRET_ACCESS_KEY", "minioadmin"),
         )
+        yield place._replace(prefix=place.prefix + FOLDER)
 
 
 @contextmanager
@@ -88,7 +92,7 @@ def _rclone(folder: Path) -> Iterator[Place]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait(process, port)
-        yield Place(f"http://127.0.0.1:{port}", "bench", "", "us-east-1", "benchmark", "not-secret")
+        yield Place(f"http://127.0.0.1:{port}", "bench", FOLDER, "us-east-1", "benchmark", "not-secret")
     finally:
         process.terminate()
         process.wait()
@@ -105,21 +109,21 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 @contextmanager
-def filled(place: Place, keys: int) -> Iterator[None]:
+def filled(place: Place, keys: int, *, create_bucket: bool) -> Iterator[None]:
     """What the cases read, on a server that does not make it up; what `_fill` and the cases wrote is removed after."""
     os.environ.update(place.environment())
-    asyncio.run(_fill(place, keys))
+    asyncio.run(_fill(place, keys, create_bucket))
     try:
         yield
     finally:
         asyncio.run(_empty(place))
 
 
-async def _fill(place: Place, keys: int) -> None:
+async def _fill(place: Place, keys: int, create_bucket: bool) -> None:
     """Put documents, a large object, and keys to list."""
     import ddao_async
 
-    async with ddao_async.S3Adapter.from_url(place.url, create_bucket=True) as store:
+    async with ddao_async.S3Adapter.from_url(place.url, create_bucket=create_bucket) as store:
         await store.put(data.LARGE_KEY, data.large_object())
         stored = ((data.document_key(name), body) for name, body in data.documents(0, data.STORED))
         listed = (data.document_key(data.listed_id(n, keys), data.LISTED_TABLE) for n in range(keys))
@@ -133,5 +137,4 @@ async def _empty(place: Place) -> None:
     import ddao_async
 
     async with ddao_async.S3Adapter.from_url(place.url) as store:
-        for prefix in (f"tables/{data.TABLE}/", f"tables/{data.LISTED_TABLE}/", data.LARGE_KEY):
-            await store.delete_many([info.key async for info in store.list(prefix)])
+        await store.delete_many([info.key async for info in store.list()])
