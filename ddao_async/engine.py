@@ -22,6 +22,7 @@ from .checked import CheckFirst
 from .errors import UnsupportedError
 from .state import TableStates
 from .storage.capability import learned
+from .storage.gate import Gate
 from .storage.protocol import Capabilities, ObjectStore
 
 _log = logging.getLogger("ddao_async.engine")
@@ -30,6 +31,8 @@ DEADLINE = 30.0
 """Seconds one write may take, repetitions included, on a store that does not tell."""
 GRACE = 900.0
 """Seconds after which a signed request can still land, on a store that does not tell: S3's 15 minutes."""
+LOOK_AGAIN = 60.0
+"""Seconds until a server that was never probed is looked up again: somebody may have created tables meanwhile."""
 CHECK_FIRST = "The server does not enforce conditional writes: inserts and updates check first, the last writer wins."
 
 
@@ -62,6 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_transaction_keys: int = 500
 
 
+LOCAL = Settings(copy_age=5.0, copy_reserve=3.0, slack=1.0)
+"""Where no request is ever under way (grace 0: memory, SQLite) a copy costs microseconds, so a short wait will do."""
+
+
 def monotonic() -> float:
     """Seconds that never go back and go on while the machine sleeps, where the system can tell."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
@@ -85,7 +92,7 @@ class Engine:
 
     Args:
         store: Where the bytes are.
-        settings: Times of the protocol.
+        settings: Times of the protocol; all clients of one bucket must agree on them. Default: by the store's grace.
         clock: The server's time, epoch seconds; default: the store's own, else this machine's.
         monotonic: Seconds that never go back; ages and waits are measured with it.
         sleep: How to wait.
@@ -108,17 +115,19 @@ class Engine:
         capabilities: Capabilities | None = None,
     ) -> None:
         self.store = store
-        self.settings = settings or Settings()
+        self.deadline: float = getattr(store, "deadline", DEADLINE)
+        self.grace: float = getattr(store, "grace", GRACE)
+        self.settings = settings or (Settings() if self.grace else LOCAL)
         self.clock: Callable[[], float] = clock or getattr(store, "clock", None) or time.time
         self.monotonic = monotonic
         self.sleep = sleep
         self.nonce = nonce or Nonces()
         self.jitter = jitter
-        self.deadline: float = getattr(store, "deadline", DEADLINE)
-        self.grace: float = getattr(store, "grace", GRACE)
         self.capabilities = Capabilities()
         self.states = TableStates(self)
+        self._gate: Gate | None = None
         self._is_prepared = False
+        self._looked_at = -LOOK_AGAIN - 1e9
         self._preparing = asyncio.Lock()
         self._second = -1
         self._second_text = ""
@@ -131,22 +140,34 @@ class Engine:
         return self.settings.copy_age + self.grace + self.settings.slack
 
     @property
+    def gate(self) -> Gate:
+        """What bulk work goes through: all imports, exports and copies of one open database together."""
+        if self._gate is None:
+            self._gate = Gate(self.store, clock=self.monotonic)
+        return self._gate
+
+    @property
     def conditional_delete(self) -> bool:
         """Deletes are sent with a condition. True as well where every condition is only looked at first."""
         return self.capabilities.conditional_delete is True or self.capabilities.conditional_put is False
 
     async def prepare(self) -> None:
-        """Find out what the server enforces, once: one GET at most. Every write has done this before."""
-        if self._is_prepared:
+        """
+        Find out what the server enforces: one GET, and where nobody had probed it yet another one a minute later.
+
+        Every write has done this before.
+        """
+        if self._is_prepared or self.monotonic() - self._looked_at < LOOK_AGAIN:
             return
         async with self._preparing:
-            if not self._is_prepared:
+            if not self._is_prepared and self.monotonic() - self._looked_at >= LOOK_AGAIN:
                 self.learn(await learned(self.store))
 
     def learn(self, capabilities: Capabilities) -> None:
         """Go by these capabilities from now on, as after a probe."""
         self.capabilities = capabilities
-        self._is_prepared = True
+        self._is_prepared = capabilities.conditional_put is not None
+        self._looked_at = self.monotonic()
         is_checked = isinstance(self.store, CheckFirst)
         if capabilities.conditional_put is False and not is_checked:
             _log.warning(CHECK_FIRST)

@@ -184,6 +184,7 @@ def run_together(connection: sqlite3.Connection, batch: list[Job]) -> None:
         return
     try:
         connection.execute("BEGIN IMMEDIATE")
+        pending = [job for job in pending if not job.future.cancelled()]  # it may have waited for another process
         for job in pending:
             job.result = job.work(connection)
     except Exception:
@@ -198,6 +199,9 @@ def _run_alone(connection: sqlite3.Connection, job: Job) -> None:
     try:
         if job.is_write:
             connection.execute("BEGIN IMMEDIATE")
+            if job.future.cancelled():
+                _roll_back(connection)
+                return
         job.result = job.work(connection)
     except Exception as exc:
         _roll_back(connection)
