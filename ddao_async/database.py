@@ -1,7 +1,7 @@
 """
-Database and `connect`: the composition root. It owns every lifetime, and hands out repositories and transactions.
+Database: the composition root. It owns every lifetime, and hands out repositories, transactions and leases.
 
-    async with connect("s3://bucket/prefix") as db:
+    async with Database(store, schema) as db:
         users = db.repository(User)
 
 An open database belongs to one event loop of one process. After closing it may be opened again, in another loop too.
@@ -10,9 +10,9 @@ An open database belongs to one event loop of one process. After closing it may 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
 
 from .catalog import Catalog, known_table
 from .documents import Documents
@@ -23,13 +23,15 @@ from .lifetime import Lifetime
 from .model.record import Object, Record
 from .model.schema import Column, Schema, Table
 from .repository import Repository
-from .storage.adapter import adapter_for
 from .storage.protocol import ObjectStore
 from .transacted import Transaction
 from .transaction import again
 
 if TYPE_CHECKING:
     from .maintenance import Checked, Vacuumed
+    from .transfer.imports import ImportReport
+    from .transfer.options import ImportOptions
+    from .transfer.preview import ImportPreview
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -255,6 +257,42 @@ class Database:
             found = self._by_name[table] = self.repository(table)
         return found
 
+    # Many documents from elsewhere
+
+    async def import_records(
+        self, kind: type[Record] | str, source: object, **options: Unpack[ImportOptions]
+    ) -> ImportReport:
+        """
+        Write every row of a source as a document, in memory that does not grow with it.
+
+        Args:
+            kind: A record class, or the name of a table; one that is not there is created, as the rows need it.
+            source: A path, a glob pattern or a list of them (JSON lines, JSON, CSV, Parquet; .gz, .zst), or a sync or
+                async iterable of dicts, records or objects.
+            options: `key`, `format`, `on_conflict`, `concurrency`, `resume`, `name`, `on_reject`, `on_progress`: see
+                `transfer.options.ImportOptions`.
+
+        Returns:
+            The counts. Rejected rows are no error here: `on_reject` is told of each, with its line and the reason.
+
+        Raises:
+            ConfigurationError: An option or the source's name cannot be; it is resumed with other files.
+            ValidationError: A source is not of its format at all, or no row has the key.
+            ConflictError: Another process has taken this import over.
+            StoreError: The store failed, or did not recover within two minutes.
+        """
+        from .transfer.imports import import_records  # readers and anyio are for those who import
+
+        return await import_records(self, kind, source, **options)
+
+    async def preview_import(
+        self, kind: type[Record] | str, source: object, **options: Unpack[ImportOptions]
+    ) -> ImportPreview:
+        """Read what `import_records` would write: what it would do, and how many requests that takes."""
+        from .transfer.preview import preview_import
+
+        return await preview_import(self, kind, source, **options)
+
     # Transactions, leases
 
     def transaction(self) -> Transaction:
@@ -279,38 +317,3 @@ class Database:
     def lease(self, name: str, *, ttl: float = 30.0, timeout: float | None = None) -> Lease:
         """A lease: `async with db.lease("nightly", ttl=30) as lease`. One holder at a time; its token only grows."""
         return Lease(self.check(), name, ttl=ttl, timeout=timeout)
-
-
-class Connecting:
-    """A database that is about to be opened: by `async with`, or by `await`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __await__(self) -> Generator[Any, None, Database]:
-        return self._database.open().__await__()
-
-    async def __aenter__(self) -> Database:
-        return await self._database.open()
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._database.close()
-
-
-def connect(url: str, *, schema: Schema | None = None, **options: Any) -> Connecting:
-    """
-    Connect to a database: `async with connect(url) as db`, or `db = await connect(url)` and `await db.close()`.
-
-    Args:
-        url: `s3://bucket/prefix?region=...`, `sqlite:///path.db`, `sqlite://:memory:`, `memory://`.
-        schema: What the program declares.
-        options: Fields of the store's settings, which override the URL's parameters; for S3 also `session`,
-            `credentials` and `clock`.
-
-    Raises:
-        ConfigurationError: At once: the connection string or an option is wrong.
-        BucketNotFoundError, AccessDeniedError, InvalidCredentialsError, ConnectionTimeoutError: When it is opened.
-    """
-    database = Database(adapter_for(url, **options), schema)
-    database.is_private = url.startswith(("memory:", "sqlite://:memory:"))
-    return Connecting(database)

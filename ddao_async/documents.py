@@ -71,44 +71,48 @@ class Documents:
         held = await settled(self.engine, self.table, id)
         return None if held is None or held.document.absent else held
 
-    async def insert(self, id: str, fields: bytes) -> Document:
+    async def insert(self, id: str, fields: bytes, *, mark: str = "") -> Document:
         """
         Write a new document: one PUT, and one for each entry and claim.
+
+        Args:
+            mark: What its revision begins with: who has given a mark can tell this write by it later, in the document's
+                revision or its past. Digits, letters and `_`.
 
         Raises:
             AlreadyExistsError: There is one of this id; UniqueViolationError: one with a unique value of it.
             UnknownOutcomeError: It may have been written. Inserting again is safe.
         """
-        inserted = await self._insert(id, fields)
+        inserted = await self._insert(id, fields, mark)
         if isinstance(inserted, Document):
             return inserted
         raise AlreadyExistsError(
             f"Document {id!r} of table {self.table.name!r} exists.", hint="Update or upsert it, or choose another id."
         )
 
-    async def _insert(self, id: str, fields: bytes) -> Document | Versioned:
+    async def _insert(self, id: str, fields: bytes, mark: str) -> Document | Versioned:
         """Insert, or say what exists."""
         held, owned = None, Owned()
         copy = self.engine.states.young(self.table.name)
         if copy is not None and not copy.indexes:
             # The shortest way: nothing to place, and the copy is young enough for a whole call.
-            document = await self._create(id, fields)
+            document = await self._create(id, fields, mark)
             if document is not None:
                 return document
             held = await settled(self.engine, self.table, id)
         while held is None or held.document.absent:
-            match await write(self.engine, self.table, id, held, fields, owned):
+            match await write(self.engine, self.table, id, held, fields, owned, mark=mark):
                 case Stored(document):
                     return document
                 case Refused(now):
                     held = now
         return held
 
-    async def _create(self, id: str, fields: bytes) -> Document | None:
+    async def _create(self, id: str, fields: bytes, mark: str) -> Document | None:
         """The one PUT of an insert without indexes; None: refused."""
         engine, name = self.engine, self.table.name
         now = engine.timestamp()
-        document = Document(id, name, msgspec.Raw(fields), now, now, engine.nonce())
+        document = Document(id, name, msgspec.Raw(fields), now, now, mark + engine.nonce())
         try:
             await engine.store.put(
                 f"{self._prefix}{id}.json",
@@ -156,22 +160,24 @@ class Documents:
                 case Refused(now):
                     held = now
 
-    async def upsert(self, id: str, fields_for: Callable[[Document | None], bytes]) -> bool:
+    async def upsert(self, id: str, fields_for: Callable[[Document | None], bytes], *, mark: str = "") -> bool:
         """
         Insert, or update what is there.
 
         Args:
             fields_for: From the document in place (None: there is none) to the fields. May be called several times.
+                What it raises ends the upsert; nothing is written then.
+            mark: As in `insert`.
 
         Returns:
             True if it is new.
         """
         while True:
-            held, owned = await self._insert(id, fields_for(None)), Owned()
+            held, owned = await self._insert(id, fields_for(None), mark), Owned()
             if isinstance(held, Document):
                 return True
             while held is not None and not held.document.absent:
-                match await write(self.engine, self.table, id, held, fields_for(held.document), owned):
+                match await write(self.engine, self.table, id, held, fields_for(held.document), owned, mark=mark):
                     case Stored():
                         return False
                     case Refused(now):

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
 from random import SystemRandom
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 
 import msgspec
 
 from . import many
 from .errors import ConflictError, NotFoundError, ValidationError
 from .many import InsertReport, OnConflict
-from .model.body import Versioned
 from .model.codec import ObjectCodec, RecordCodec
 from .model.keys import check_id
 from .model.predicate import Predicate
@@ -33,31 +31,17 @@ from .query import Query, Target
 from .storage.batch import CONCURRENCY
 from .storage.protocol import BatchResult
 from .transaction import again
+from .version import Snapshot, Version, expected
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .transfer.exports import ExportReport, Write
+    from .transfer.options import ExportOptions
 
 T = TypeVar("T")
 
 _random_bits = SystemRandom().getrandbits
-
-
-class Version(str):
-    """An opaque version. It remembers what was read, so that writing over it needs no second look."""
-
-    __slots__ = ("known",)
-    known: Versioned | None
-
-    def __new__(cls, known: Versioned) -> Version:
-        version = super().__new__(cls, known.version)
-        version.known = known
-        return version
-
-
-class Snapshot(msgspec.Struct, Generic[T], frozen=True):
-    """A record as it was read, its version, and the times that the library keeps of its document."""
-
-    value: T
-    version: str
-    created_at: datetime
-    updated_at: datetime
 
 
 class Repository(Generic[T]):
@@ -173,7 +157,7 @@ class Repository(Generic[T]):
         codec: Codec[T] = self._codec
         id = self._id_of(record)  # noqa: A001
         fields = codec.encode(record)
-        version, known = _expected(if_version)
+        version, known = expected(if_version)
         await source.update(id, lambda held: codec.merge(id, held.fields, fields), version=version, known=known)
         return record
 
@@ -193,7 +177,7 @@ class Repository(Generic[T]):
             ConflictError: With `if_version`: it changed since, or is gone.
         """
         source = await self._documents()
-        version, known = _expected(if_version)
+        version, known = expected(if_version)
         return await source.delete(check_id(id), version=version, known=known)
 
     async def modify(self, id: str, change: Callable[[T], T | Awaitable[T]]) -> T:
@@ -295,6 +279,21 @@ class Repository(Generic[T]):
         await self._documents()
         return await many.delete(self, ids, concurrency)
 
+    async def export(self, target: str | Path | Write, **options: Unpack[ExportOptions]) -> ExportReport:
+        """
+        Write all documents to a file, in memory that does not grow with the table.
+
+        Args:
+            target: A path, which exists once the file is whole (.gz and .zst pack it), or an async function of bytes.
+            options: `format`, `ranges`, `concurrency`, `on_progress`: see `transfer.options.ExportOptions`.
+
+        Returns:
+            The counts, and in `problems` what could not be read as a document.
+        """
+        from .transfer.exports import export_documents  # files and formats are for those who export
+
+        return await export_documents(await self._documents(), self._codec.table, target, **options)
+
     def _id_of(self, record: T) -> str:
         id = self._codec.id_of(record)  # noqa: A001
         if id is None:
@@ -304,16 +303,6 @@ class Repository(Generic[T]):
 
 def _missing(source: Source, id: str) -> NotFoundError:
     return NotFoundError(f"There is no document {id!r} in table {source.table.name!r}.", hint="Check the id.")
-
-
-def _expected(if_version: object) -> tuple[str | None, Versioned | None]:
-    if if_version is msgspec.UNSET:
-        return None, None
-    if not isinstance(if_version, str) or not if_version:
-        raise ValidationError(
-            f"if_version={if_version!r} is not a version.", hint="Pass what `read` returned, or leave it out."
-        )
-    return str(if_version), if_version.known if isinstance(if_version, Version) else None
 
 
 def _encoded(codec: Codec[T], value: T) -> bytes | None:

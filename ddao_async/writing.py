@@ -50,6 +50,7 @@ async def write(
     owned: Owned,
     *,
     renew: bool = False,
+    mark: str = "",
 ) -> Stored | Refused:
     """
     Make one attempt to put a document over what its key holds.
@@ -59,13 +60,14 @@ async def write(
         fields: The new fields, as JSON.
         owned: Claims of earlier attempts of this operation; those of this one are added.
         renew: It is a new document, with new times, even where `held` shows one.
+        mark: What the revision begins with, so that whoever wrote it can tell later; digits, letters and `_`.
 
     Raises:
         UniqueViolationError: Nothing was written.
         UnknownOutcomeError: It was written, or may yet be, or not.
     """
     attempt = await begin(engine, table)
-    revision = engine.nonce()
+    revision = mark + engine.nonce()
     document = successor(
         held, table=table.name, id=id, fields=fields, revision=revision, now=engine.timestamp(), renew=renew
     )

@@ -1,72 +1,88 @@
 """
-`ddao-async export`: a table as JSON lines, to a file or to stdout.
+`ddao-async export`: a table as JSON lines, CSV or Parquet, to a file or to stdout.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio
+import anyio.to_thread
 import typer
 
-from ..errors import CorruptDocumentError
+from ..errors import CorruptDocumentError, ValidationError
 from .option import AsJson, Table, Url
 from .output import emit, note
 from .progress import Progress
 
+if TYPE_CHECKING:
+    from ..database import Database
+    from ..transfer.exports import ExportReport
+
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.", show_default=False)
 ]
+Format = Annotated[
+    Literal["jsonl", "csv", "parquet"] | None,
+    typer.Option("--format", help="Default: by the file's name, else JSON lines.", show_default=False),
+]
+Ranges = Annotated[
+    int,
+    typer.Option(
+        "--ranges", min=1, max=256, metavar="N", help="Ranges of ids read side by side, mixed; 1: in the order of ids."
+    ),
+]
 
 
-def export_table(table: Table, output: Output = None, url: Url = None, as_json: AsJson = False) -> None:
-    """Write every document of a table as a line of JSON."""
-    from ..database import Database
-    from ..transfer.exports import export_records
+def export_table(
+    table: Table,
+    output: Output = None,
+    format: Format = None,
+    ranges: Ranges = 8,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write every document of a table."""
     from .session import with_database
 
     async def work(db: Database) -> None:
-        with Progress("documents") as progress:
-            async with _target(output) as write:
-                report = await export_records(db, table, write, on_progress=lambda now: progress.show(now.exported))
-        for key, problem in report.problems.items():
-            note(f"{key}: {problem}")
-        if as_json and output is not None:
-            emit(report, as_json=True)
-        elif output is not None:
-            note(f"{report.exported:,} documents written to {output}.")
-        if report.problems:
-            raise CorruptDocumentError(
-                f"{report.exported:,} documents were exported; {len(report.problems):,} objects are no documents.",
-                hint="Each is named above with its key; mend or delete it.",
-            )
+        with Progress("documents", as_json=as_json) as progress:
+
+            def on_progress(now: ExportReport) -> None:
+                progress.show(now.exported, now.bytes_written)
+
+            if output is None:
+                sys.stdout.flush()
+                write = anyio.wrap_file(sys.stdout.buffer).write
+                report = await db.repository(table).export(write, format=format, ranges=ranges, on_progress=on_progress)
+                await anyio.to_thread.run_sync(sys.stdout.buffer.flush)
+            else:
+                report = await db.repository(table).export(
+                    output, format=format, ranges=ranges, on_progress=on_progress
+                )
+        _tell(report, output, as_json=as_json)
 
     with_database(url, work)
 
 
-@asynccontextmanager
-async def _target(output: Path | None) -> AsyncGenerator[Callable[[bytes], Awaitable[object]], None]:
-    """What takes the bytes. A file gets its name only when it is whole: a cut export never looks like one."""
-    if output is None:
-        sys.stdout.flush()
-        yield anyio.wrap_file(sys.stdout.buffer).write
-        await anyio.to_thread.run_sync(sys.stdout.buffer.flush)
-        return
-    target = anyio.Path(output)
-    if await target.exists() and not await target.is_file():  # /dev/null, a named pipe
-        async with await target.open("wb") as file:
-            yield file.write
-        return
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        async with await partial.open("wb") as file:
-            yield file.write
-        await partial.replace(target)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await partial.unlink(missing_ok=True)
+def _tell(report: ExportReport, output: Path | None, *, as_json: bool) -> None:
+    for key, problem in report.problems.items():
+        note(f"{key}: {problem}")
+    for name, count in report.left_out.items():
+        note(f"{name}: left out of {count:,} documents, as it is no column of the table.")
+    if as_json and output is not None:
+        emit(report, as_json=True)
+    elif output is not None:
+        note(f"{report.exported:,} documents written to {output}.")
+    if report.problems:
+        raise CorruptDocumentError(
+            f"{report.exported:,} documents were exported; {len(report.problems):,} objects are no documents.",
+            hint="Each is named above with its key; mend or delete it.",
+        )
+    if report.left_out:
+        raise ValidationError(
+            f"{len(report.left_out):,} fields have no place in this format.",
+            hint="Export as jsonl, or add them as columns.",
+        )

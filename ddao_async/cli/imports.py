@@ -16,7 +16,8 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from ..database import Database
-    from ..transfer.imports import ImportReport, Options
+    from ..transfer.imports import ImportReport
+    from ..transfer.options import ImportOptions
     from ..transfer.preview import ImportPreview
     from ..transfer.row import Reject
     from ..transfer.source import Source
@@ -79,15 +80,14 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Write every row as a document. Rows that cannot be taken are reported with their line; the others go on."""
-    from ..database import Database
-    from ..transfer.imports import Options
+    from ..transfer.options import ImportOptions
     from ..transfer.source import files_of, stdin_source
     from .session import with_database
 
     if file == "-" and format is None:
         raise typer.BadParameter("Standard input has no name that tells its format: say --format jsonl, json or csv.")
     sources = [stdin_source(format)] if file == "-" and format else files_of(file, format=format)
-    options = Options(key=key, on_conflict=on_conflict, concurrency=concurrency, resume=resume, name=name)
+    options = ImportOptions(key=key, on_conflict=on_conflict, concurrency=concurrency, resume=resume, name=name)
 
     async def work(db: Database) -> ImportReport | ImportPreview:
         sizes = [source.size_bytes for source in sources]
@@ -113,7 +113,7 @@ def import_file(
 
 
 async def _import(
-    db: Database, table: str, sources: list[Source], options: Options, progress: Progress, rejects: Rejects
+    db: Database, table: str, sources: list[Source], options: ImportOptions, progress: Progress, rejects: Rejects
 ) -> ImportReport:
     from ..transfer.imports import import_records
 
@@ -123,28 +123,26 @@ async def _import(
         last[:] = [now]
         progress.show(now.rows, now.bytes_read, errors=now.rejected, before=now.resumed)
 
+    options["on_reject"], options["on_progress"] = rejects, on_progress
     try:
-        return await import_records(db, table, sources, options, on_reject=rejects, on_progress=on_progress)
+        return await import_records(db, table, sources, **options)
     except DDAOError as error:
         if last and last[0].rows:
-            again = "Run it again to go on." if options.resume else "Run it again with --resume to go on."
+            again = "Run it again to go on." if options.get("resume") else "Run it again with --resume to go on."
             error.hint = f"{error.hint} {last[0].rows:,} rows were done before that. {again}".strip()
         raise
 
 
 async def _preview(
-    db: Database, table: str, sources: list[Source], options: Options, progress: Progress, rejects: Rejects
+    db: Database, table: str, sources: list[Source], options: ImportOptions, progress: Progress, rejects: Rejects
 ) -> ImportPreview:
     from ..transfer.preview import preview_import
 
-    return await preview_import(
-        db,
-        table,
-        sources,
-        options,
-        on_reject=rejects,
-        on_progress=lambda now: progress.show(now.rows, now.bytes_read, errors=now.rejected),
-    )
+    def on_progress(now: ImportPreview) -> None:
+        progress.show(now.rows, now.bytes_read, errors=now.rejected)
+
+    options["on_reject"], options["on_progress"] = rejects, on_progress
+    return await preview_import(db, table, sources, **options)
 
 
 class Rejects:

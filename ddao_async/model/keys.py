@@ -145,3 +145,8 @@ def decision_key(txid: str) -> str:
 
 def lease_key(name: str) -> str:
     return f"_leases/{name}.json"
+
+
+def import_key(name: str, part: str) -> str:
+    """The key of one object of an import's journal."""
+    return f"_imports/{name}/{part}.json"

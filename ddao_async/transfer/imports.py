@@ -1,56 +1,61 @@
 """
-Import: rows from a source into a table, many at once, in memory that does not grow with the file.
+Import: rows from sources into a table, many at once, in memory that does not grow with them, exactly once.
 
-    source ─► reader ─► rows ─► (queue) ─► workers ─► repository
-                          │                   │
-                          └── rejects ◄───────┘   each with its line and reason, handed out as they happen
+    sources ─► reader ─► rows ─► workers ─► gate ─► documents
+                 │                  │
+                 └──── rejects ◄────┘ ───► watermark ─► journal        each reject with its line and reason
 
-A row that cannot be taken never stops the others. A store that fails does: nothing says that the next row would fare
-better. Rows of one id are written in the order of the file.
+A row that cannot be taken never stops the others. A store that fails does, once it has not recovered for two minutes:
+nothing says that the next row would fare better. Rows of one id are written in the order of the sources. A worker takes
+a row when it is done with the last one, so a slow store slows the reading.
+
+An import may be split into parts that different processes do: part p of n has every n-th block of 500 rows.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from typing import Any, Literal, cast
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import SystemRandom
+from typing import Any, Unpack, cast
 
 import anyio
+import anyio.to_thread
 import msgspec
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ..database import Database
-from ..errors import (
-    AlreadyExistsError,
-    ConfigurationError,
-    ConflictError,
-    CorruptDocumentError,
-    SchemaError,
-    UniqueViolationError,
-    UnknownOutcomeError,
-    ValidationError,
-)
-from ..model.record import LeftOut, Object
-from ..model.schema import Column, Schema, Table
-from .inference import Inference
-from .literal import literal
-from .row import Reject, Row
-from .source import Source
+from ..errors import ConfigurationError, ConflictError, CorruptDocumentError, DDAOError, ValidationError
+from ..model.record import Record
+from ..model.schema import Schema, Table
+from ..model.uuid7 import uuid7
+from .feed import Feed, Item, Unit
+from .identity import Marker, default_name, distinct, row_id, tag_of
+from .journal import Journal, Plan, PlannedSource
+from .options import ImportOptions, Options, checked
+from .row import Reject
+from .source import Source, sources_of
+from .target import Reading, Tables, Target, inferred, stored_table, table_name
+from .watermark import Done, Outcome
+from .writer import Writer
 
-OnConflict = Literal["error", "skip", "replace"]
+_log = logging.getLogger("ddao_async.imports")
 
-SAMPLE_ROWS = 1000
-"""Rows that a table without a schema is judged by where the source can be read only once."""
+SAVE_SECONDS = 2.0
+"""How often the journal is written while rows are: what a kill makes the next run look at again."""
 
-_Batches = AsyncGenerator[list[Row | Reject], None]
+_random_bits = SystemRandom().getrandbits
 
 
 class ImportReport(msgspec.Struct):
     """
-    What an import did, so far or in the end: counts of rows, and bytes of the source that were read.
+    What an import did, so far or in the end: counts of rows, and bytes of the sources that were read.
 
-    `created_columns`: name to type of the columns, if the import created the table.
+    Attributes:
+        resumed: Rows among the counts that an earlier run had done.
+        created_columns: Name to type of the columns, if the import created the table.
+        name: Of the import; empty if it has no name that another run would share.
     """
 
     table: str
@@ -58,8 +63,10 @@ class ImportReport(msgspec.Struct):
     replaced: int = 0
     skipped: int = 0
     rejected: int = 0
+    resumed: int = 0
     bytes_read: int = 0
     created_columns: dict[str, str] | None = None
+    name: str = ""
 
     @property
     def rows(self) -> int:
@@ -68,224 +75,240 @@ class ImportReport(msgspec.Struct):
 
 
 async def import_records(
-    db: Database,
-    table: str,
-    source: Source,
-    *,
-    key: str | None = None,
-    on_conflict: OnConflict = "error",
-    concurrency: int = 64,
-    on_reject: Callable[[Reject], None] | None = None,
-    on_progress: Callable[[ImportReport], None] | None = None,
+    db: Tables, kind: type[Record] | str, source: object, **given: Unpack[ImportOptions]
 ) -> ImportReport:
-    """
-    Write every row of the source as a document of the table, which is created from the data if it is not there.
-
-    Args:
-        key: The field whose value is the document's id; it stays in the document. Without it, the field `id` is, and
-            rows that have none get a new UUIDv7.
-        on_conflict: What a row does whose id exists: it is rejected, skipped, or replaces the document.
-        concurrency: The most rows being written at one time.
-        on_reject: Told of each row that was not taken, as it happens.
-        on_progress: Told the report so far, after each chunk of the source.
-
-    Returns:
-        The final counts. A report with `rejected` above 0 is no error here.
-
-    Raises:
-        ConfigurationError: `concurrency` or `on_conflict` is none.
-        ValidationError: The source is not of its format at all, or no row has the key.
-        StoreError: The store failed; rows before that are written.
-    """
-    if concurrency < 1 or on_conflict not in ("error", "skip", "replace"):
-        raise ConfigurationError(
-            f"concurrency={concurrency!r}, on_conflict={on_conflict!r} cannot be.",
-            hint="Use a concurrency of at least 1, and error, skip or replace.",
-        )
-    job = _Import(db, table, key, on_conflict, on_reject)
-    async with aclosing(source.batches(job.count_bytes)) as batches:
-        seen = await job.prepare(source, batches)
+    """As `Database.import_records`."""
+    options = checked(given)
+    async with AsyncExitStack() as exits:
+        readings = [Reading(each, exits) for each in sources_of(source, format=options.format)]
+        job = await _prepared(db, kind, readings, options)
+        if job is None:
+            return ImportReport(table_name(kind), bytes_read=sum(reading.bytes_read for reading in readings))
         try:
-            await job.run(seen, batches, concurrency, on_progress)
+            await job.run(readings, exits)
         except BaseExceptionGroup as group:
             raise _first(cast(Any, group)) from None
-    return job.report
+        return job.report
+
+
+async def _prepared(
+    db: Tables,
+    kind: type[Record] | str,
+    readings: Sequence[Reading],
+    options: Options,
+) -> _Import | None:
+    """The import, its table and its journal being there; None: there are no rows."""
+    identities, name = await named(table_name(kind), [reading.source for reading in readings], options)
+    created = None
+    table = await stored_table(db, table_name(kind))
+    if table is None:
+        table = await table_for(kind, options.key, readings)
+        if table is None:
+            return None
+        created = {column.name: column.type for column in table.columns}
+        await db.create_tables(Schema.of(table if isinstance(kind, str) else kind))
+    documents, table = await db.source(kind)
+    engine, run = db.engine, secrets.token_hex(4)
+    journal, parts = None, options.parts
+    if options.resume:
+        await engine.prepare()
+        journal = Journal(engine, name, run)
+        sources = [
+            PlannedSource(reading.source.name, identity) for reading, identity in zip(readings, identities, strict=True)
+        ]
+        plan = Plan(table.name, options.key, options.on_conflict, sources, parts)
+        parts = (await journal.begin(plan)).parts
+    marker = Marker(tag_of(name), run, options.resume)
+    job = _Import(Target(kind, table, options.key), Writer(documents, marker, options.on_conflict), options)
+    job.report = ImportReport(table.name, created_columns=created, name=name if options.name or all(identities) else "")
+    job.name, job.identities, job.journal, job.parts = name, identities, journal, parts
+    return job
+
+
+async def table_for(kind: type[Record] | str, key: str | None, readings: Sequence[Reading]) -> Table | None:
+    """The table to create: as its class declares it, or as the rows need it. None: there are no rows."""
+    if isinstance(kind, str):
+        return await inferred(kind, key, readings)
+    (table,) = Schema.of(kind)
+    return table
+
+
+async def named(table: str, sources: Sequence[Source], options: Options) -> tuple[list[str], str]:
+    """
+    What identifies each source (empty: nothing does), and the name of the import.
+
+    Raises:
+        ConfigurationError: It shall be resumed, and nothing would tell that it is the same.
+    """
+    found: list[str] = []
+    for source in sources:
+        if source.identity is not None:
+            found.append(await anyio.to_thread.run_sync(source.identity))
+        elif options.name is not None:
+            found.append(f"{len(found)}:{source.format}")
+        elif options.resume:
+            raise ConfigurationError(
+                f"Nothing tells that {source.name} holds the same rows again.",
+                hint="Give the import a name, and the same rows in the same order each time.",
+            )
+        else:
+            found.append("")
+    identities = distinct(found) if all(found) else found
+    if options.name is not None:
+        return identities, options.name
+    return identities, default_name(table, identities) if all(found) else secrets.token_hex(16)
 
 
 class _Import:
-    """One import under way: the table, the counts, and which ids are being written."""
+    """One import under way: the counts, and which ids are being written."""
 
-    def __init__(
-        self,
-        db: Database,
-        table: str,
-        key: str | None,
-        on_conflict: OnConflict,
-        on_reject: Callable[[Reject], None] | None,
-    ) -> None:
-        self.report = ImportReport(table)
-        self._db = db
-        self._repository = db.repository(table)
-        self._key = key
-        self._on_conflict = on_conflict
-        self._on_reject = on_reject
-        self._columns: dict[str, Column] = {}
-        self._is_text = False  # the source's values are text, to be read by the columns' types
-        self._in_flight: dict[str, anyio.Event] = {}
+    report: ImportReport
+    name: str
+    identities: list[str]
+    journal: Journal | None
+    parts: int
 
-    def count_bytes(self, count: int) -> None:
-        self.report.bytes_read += count
+    def __init__(self, target: Target, writer: Writer, options: Options) -> None:
+        self._target = target
+        self._writer = writer
+        self._options = options
+        self._in_flight: dict[str, asyncio.Future[None]] = {}
+        self._readings: Sequence[Reading] = ()
+        self._done_before = 0
 
-    # ---- the table
+    async def run(self, readings: Sequence[Reading], exits: AsyncExitStack) -> None:
+        """Write every row."""
+        self._readings = readings
+        wanted = range(self.parts) if self._options.part is None else [self._options.part]
 
-    async def prepare(self, source: Source, batches: _Batches) -> deque[list[Row | Reject]]:
-        """Learn the table's columns, or create it. Gives back the batches that had to be read for that."""
-        self._is_text = source.format == "csv"
-        seen: deque[list[Row | Reject]] = deque()
-        try:
-            table = await self._db.table(self.report.table)
-        except SchemaError:  # it was never created
-            table = await self._create(source, batches, seen)
-        self._columns = {column.name: column for column in table.columns}
-        return seen
+        def on_reject(unit: Unit, position: int, reject: Reject) -> None:
+            self._finish(feed, unit, position, reject)
 
-    async def _create(self, source: Source, batches: _Batches, seen: deque[list[Row | Reject]]) -> Table:
-        inference = Inference(is_text=self._is_text)
-        rows = 0
-        if source.is_repeatable:
-            async with aclosing(source.batches()) as whole:
-                async for batch in whole:
-                    rows += _observe(inference, batch)
-        else:
-            async for batch in batches:
-                seen.append(batch)
-                rows += _observe(inference, batch)
-                if rows >= SAMPLE_ROWS:
-                    break
-        types = inference.columns()
-        types.pop("id", None)
-        if self._key is not None and self._key != "id" and rows and self._key not in types:
-            raise ValidationError(f"No row has the field {self._key!r}.", hint=f"There are: {', '.join(types)}.")
-        if not rows:
-            return Table(self.report.table, columns=[])
-        table = Table(self.report.table, columns=[Column(name, kind, nullable=True) for name, kind in types.items()])
-        await self._db.create_tables(Schema.of(table))
-        self.report.created_columns = types
-        return table
-
-    # ---- the rows
-
-    async def run(
-        self,
-        seen: deque[list[Row | Reject]],
-        batches: _Batches,
-        concurrency: int,
-        on_progress: Callable[[ImportReport], None] | None,
-    ) -> None:
-        send, receive = anyio.create_memory_object_stream[Row](concurrency)
-        async with receive, anyio.create_task_group() as group:
-            for _ in range(concurrency):
-                group.start_soon(self._work, receive)
-            async with send:
-                while seen:
-                    await self._hand_out(seen.popleft(), send)
-                async for batch in batches:
-                    await self._hand_out(batch, send)
-                    if on_progress is not None:
-                        on_progress(self.report)
-
-    async def _hand_out(self, batch: list[Row | Reject], send: MemoryObjectSendStream[Row]) -> None:
-        for item in batch:
-            if isinstance(item, Reject):
-                self._reject(item)
-            else:
-                await send.send(item)
-
-    async def _work(self, rows: MemoryObjectReceiveStream[Row]) -> None:
-        async for row in rows:
-            name: str | None = None
+        feed = Feed(
+            readings,
+            exits,
+            parts=self.parts,
+            wanted=wanted,
+            journal=self.journal,
+            on_taken=self._take_over,
+            on_reject=on_reject,
+            on_bytes=self._count_bytes,
+        )
+        concurrency = self._options.concurrency
+        async with self._gated(concurrency), self._journalled(feed):
             try:
-                name = self._id(row)
-                await self._in_turn(name, self._document(row, name))
-            except UnknownOutcomeError as error:
-                self._reject(Reject(row.line, f"may have been written or not: {error}", name))
-            except (ValidationError, ConflictError, CorruptDocumentError) as error:
-                self._reject(Reject(row.line, str(error), name))
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(concurrency):
+                        group.create_task(self._work(feed))
+            finally:
+                await feed.close()
+                self._count_bytes(0)
 
-    async def _in_turn(self, id: str | None, document: Object) -> None:
-        """Write the document once every earlier row of the same id is written."""
-        if id is None:
-            await self._write(document)
-            return
-        while (earlier := self._in_flight.get(id)) is not None:
-            await earlier.wait()
-        mine = self._in_flight[id] = anyio.Event()
+    @asynccontextmanager
+    async def _gated(self, concurrency: int) -> AsyncGenerator[None, None]:
+        gate = self._writer.gate
+        gate.open(concurrency)
         try:
-            await self._write(document)
+            yield
+        finally:
+            gate.close(concurrency)
+
+    @asynccontextmanager
+    async def _journalled(self, feed: Feed) -> AsyncGenerator[None, None]:
+        """Write the journal from time to time, and at the end, whatever the end is."""
+        if self.journal is None:
+            yield
+            return
+        journal = self.journal
+        try:
+            async with asyncio.TaskGroup() as group:
+                saving = group.create_task(self._save_regularly(feed, journal))
+                yield
+                saving.cancel()
+        except BaseException:
+            with anyio.move_on_after(5, shield=True):
+                try:
+                    await _save(feed, journal)
+                except DDAOError as error:  # the first error is the one to tell
+                    _log.warning("The journal of import %r could not be written at its end: %s", journal.name, error)
+            raise
+        await _save(feed, journal)
+
+    async def _save_regularly(self, feed: Feed, journal: Journal) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            await _save(feed, journal)
+
+    async def _work(self, feed: Feed) -> None:
+        while (item := await feed.next()) is not None:
+            id: str | None = None  # noqa: A001
+            try:
+                id = self._id(item)  # noqa: A001
+                fields = self._target.fields_of(item.row, id, is_text=self._readings[item.unit.file].source.is_text)
+                outcome: Outcome | Reject = await self._in_turn(id, fields, item)
+            except (ValidationError, ConflictError, CorruptDocumentError) as error:
+                outcome = Reject(item.row.line, str(error), id)
+            self._finish(feed, item.unit, item.position, outcome)
+
+    def _id(self, item: Item) -> str:
+        found = self._target.id_of(item.row)
+        if found is not None:
+            return found
+        identity = self.identities[item.unit.file]
+        if identity:
+            return row_id(self.name, identity, item.number)
+        return uuid7(self._writer.clock(), _random_bits(62))
+
+    async def _in_turn(self, id: str, fields: bytes, item: Item) -> Outcome:
+        """Write the document once every earlier row of the same id is written."""
+        while (earlier := self._in_flight.get(id)) is not None:
+            await asyncio.wait((earlier,))
+        mine = self._in_flight[id] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._writer.write(id, fields, item.unit.file, item.number)
         finally:
             del self._in_flight[id]
-            mine.set()
+            mine.set_result(None)
 
-    async def _write(self, document: Object) -> None:
-        if self._on_conflict == "replace" and not isinstance(document.id, LeftOut):
-            if await self._repository.upsert(document):
-                self.report.inserted += 1
-            else:
-                self.report.replaced += 1
-            return
-        try:
-            await self._repository.insert(document)
-        except UniqueViolationError:
-            raise
-        except AlreadyExistsError:
-            if self._on_conflict == "error":
-                raise
-            self.report.skipped += 1
+    def _finish(self, feed: Feed, unit: Unit, position: int, outcome: Outcome | Reject) -> None:
+        if isinstance(outcome, Reject):
+            if len(self._readings) > 1:
+                outcome = msgspec.structs.replace(outcome, file=self._readings[unit.file].source.name)
+            self.report.rejected += 1
+            if self._options.on_reject is not None:
+                self._options.on_reject(outcome)
         else:
-            self.report.inserted += 1
+            setattr(self.report, outcome, getattr(self.report, outcome) + 1)
+        feed.finish(unit, position, outcome)
 
-    def _reject(self, reject: Reject) -> None:
-        self.report.rejected += 1
-        if self._on_reject is not None:
-            self._on_reject(reject)
+    def _take_over(self, done: Done) -> None:
+        """An earlier run did these rows."""
+        report = self.report
+        report.inserted += done.inserted
+        report.replaced += done.replaced
+        report.skipped += done.skipped
+        report.rejected += done.rejected
+        self._done_before += done.rows
+        report.resumed = self._done_before + self._writer.met
+        for reject in done.rejects if self._options.on_reject is not None else ():
+            self._options.on_reject(reject)  # type: ignore[misc]
 
-    def _document(self, row: Row, id: str | None) -> Object:
-        fields = dict(row.fields)
-        if fields.pop("id", id) != id and self._key not in (None, "id"):
-            raise ValidationError(f"The row has an 'id' besides its key {self._key!r}.", hint="Rename that field.")
-        if self._is_text:
-            fields = {name: self._value(name, text) for name, text in fields.items()}
-        if id is None:
-            return Object(self.report.table, fields=fields)
-        return Object(self.report.table, id, fields)
-
-    def _id(self, row: Row) -> str | None:
-        value = row.fields.get(self._key or "id")
-        if value is None or value == "":
-            if self._key is not None:
-                raise ValidationError(f"The key {self._key!r} is missing or empty.", hint="Every row needs one.")
-            return None
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ValidationError(f"The id {value!r} is neither text nor an integer.", hint="Use another --key.")
-        return str(value)
-
-    def _value(self, name: str, text: str) -> Any:
-        column = self._columns.get(name)
-        if column is None:
-            return text
-        if text == "" and (column.nullable or column.type != "text"):
-            return None
-        try:
-            return literal(column.type, text)
-        except ValidationError as error:
-            raise ValidationError(f"Column {name!r}: {error.message}", hint=error.hint) from error
+    def _count_bytes(self, count: int) -> None:
+        self.report.bytes_read += count
+        self.report.resumed = self._done_before + self._writer.met
+        if self._options.on_progress is not None:
+            self._options.on_progress(self.report)
 
 
-def _observe(inference: Inference, batch: list[Row | Reject]) -> int:
-    rows = [item for item in batch if isinstance(item, Row)]
-    for row in rows:
-        inference.observe(row.fields)
-    return len(rows)
+async def _save(feed: Feed, journal: Journal) -> None:
+    """Write how far each unit has come that has moved; those that are done are out of the way then."""
+    for unit in list(feed.open):
+        is_done, rows = unit.is_done, unit.mark.done.rows
+        if is_done or rows != unit.saved:
+            await journal.save(unit.file, unit.part, unit.mark.done, is_done=is_done)
+            unit.saved = rows
+        if is_done:
+            feed.open.remove(unit)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

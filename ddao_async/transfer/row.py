@@ -28,11 +28,12 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """One row that was not taken: the line it began on, why, and its id where it has one."""
+    """One row that was not taken: the line it began on, why, its id if it has one, its file if there are several."""
 
     line: int
     reason: str
     id: str | None = None
+    file: str | None = None
 
 
 class Reader(Protocol):

@@ -12,10 +12,10 @@ import pytest
 
 import ddao_async as ddao
 from ddao_async.errors import AccessDeniedError, ConfigurationError, NotFoundError, ValidationError
-from ddao_async.transfer.exports import export_records
-from ddao_async.transfer.imports import SAMPLE_ROWS, ImportReport, import_records
+from ddao_async.transfer.imports import ImportReport
 from ddao_async.transfer.row import Reject
 from ddao_async.transfer.source import Format, Source
+from ddao_async.transfer.target import SAMPLE_ROWS
 
 
 def source(text: str | bytes, format: Format, *, is_repeatable: bool = True, step: int = 50) -> Source:
@@ -44,14 +44,14 @@ async def contents(db: ddao.Database, table: str = "t") -> dict[str, dict[str, A
     async def write(data: bytes) -> None:
         written.extend(data)
 
-    await export_records(db, table, write)
+    await db.repository(table).export(write)
     documents = [json.loads(line) for line in written.splitlines()]
     return {document.pop("id"): document for document in documents}
 
 
 async def imported(db: ddao.Database, rows: Source, **options: Any) -> tuple[ImportReport, list[Reject]]:
     rejects: list[Reject] = []
-    report = await import_records(db, "t", rows, on_reject=rejects.append, **options)
+    report = await db.import_records("t", rows, on_reject=rejects.append, **options)
     return report, sorted(rejects, key=lambda reject: reject.line)
 
 
@@ -241,7 +241,7 @@ async def test_a_store_that_fails_ends_the_import_with_its_error() -> None:
 
 async def test_a_cancelled_import_leaves_nothing_running() -> None:
     store = Wrapped()
-    task = asyncio.create_task(imported(ddao.Database(store), lines(*[{"id": str(n)} for n in range(2000)])))
+    task = asyncio.create_task(imported(ddao.Database(store), lines(*[{"id": str(n)} for n in range(20_000)])))
     await asyncio.sleep(0.2)
     task.cancel()
 
@@ -255,9 +255,7 @@ async def test_a_cancelled_import_leaves_nothing_running() -> None:
 async def test_progress_is_told_as_the_source_is_read(db: ddao.Database) -> None:
     seen: list[tuple[int, int]] = []
     text = "".join(f'{{"id": "{n}"}}\n' for n in range(100))
-    await import_records(
-        db, "t", source(text, "jsonl"), on_progress=lambda now: seen.append((now.bytes_read, now.rows))
-    )
+    await db.import_records("t", source(text, "jsonl"), on_progress=lambda now: seen.append((now.bytes_read, now.rows)))
 
     assert seen == sorted(seen)
     assert seen[-1][0] == len(text)
@@ -275,8 +273,8 @@ async def test_memory_does_not_grow_with_the_source(db: ddao.Database) -> None:
     async def peak(rows: int) -> int:
         tracemalloc.start()
         try:
-            await import_records(
-                db, "t", Source("generated", "jsonl", generated(rows)), on_conflict="replace", concurrency=8
+            await db.import_records(
+                "t", Source("generated", "jsonl", generated(rows)), on_conflict="replace", concurrency=8
             )
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -301,7 +299,7 @@ async def test_an_export_names_what_is_no_document(db: ddao.Database) -> None:
     async def write(data: bytes) -> None:
         written.append(data)
 
-    report = await export_records(db, "t", write)
+    report = await db.repository("t").export(write)
 
     assert (report.exported, list(report.problems)) == (2, ["tables/t/objects/c.json"])
     assert report.bytes_written == len(b"".join(written))
