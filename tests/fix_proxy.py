@@ -121,7 +121,7 @@ class FaultProxy:
         try:
             while await self._one_request(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client, or the test, is gone
         finally:
             self.open_connections -= 1
@@ -147,7 +147,7 @@ class FaultProxy:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             if fault is not None:
-                return await self._faulty(fault, name, head + body, writer)
+                return await self._faulty(fault, name, head + body, reader, writer)
             answer = await self._exchange(name, head, body)
         finally:
             self.in_flight -= 1
@@ -159,11 +159,17 @@ class FaultProxy:
         if fault.kind == "reset":
             _reset(writer)
         elif fault.kind == "hang":
-            while await reader.read(1 << 16):
-                pass
+            await _silence(reader)
         return False
 
-    async def _faulty(self, fault: Fault, name: tuple[str, str], request: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def _faulty(
+        self,
+        fault: Fault,
+        name: tuple[str, str],
+        request: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
         if fault.kind == "answer":
             writer.write(fault.answer)
             await writer.drain()
@@ -177,7 +183,7 @@ class FaultProxy:
             case "late" | "drop_response":
                 return False
             case "hang_after":
-                await asyncio.sleep(3600)
+                await _silence(reader)
             case "answer_after":
                 writer.write(fault.answer)
             case "delay":
@@ -191,7 +197,7 @@ class FaultProxy:
                 await writer.drain()
                 if fault.kind == "half_close":
                     writer.write_eof()
-                    await asyncio.sleep(3600)
+                    await _silence(reader)
                 return False
         await writer.drain()
         return True
@@ -213,6 +219,12 @@ class FaultProxy:
             return raw + await reader.read()
         finally:
             writer.close()
+
+
+async def _silence(reader: asyncio.StreamReader) -> None:
+    """Say nothing until the client hangs up."""
+    while await reader.read(1 << 16):
+        pass
 
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:

@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
         if hasattr(transport, "max_size"):
             # asyncio's own transports make room for 256 KiB at each read, which malloc takes from the system and gives
             # back each time (uvloop does not).
-            transport.max_size = RECEIVE_BYTES
+            transport.max_size = RECEIVE_BYTES  # pyright: ignore[reportAttributeAccessIssue]
 
     def data_received(self, data: bytes) -> None:
         if self._future is None and self._stream is None:

@@ -123,8 +123,9 @@ class Policy(msgspec.Struct, frozen=True):
 
 class RetryBudget:
     """
-    Repetitions that one client may make when nothing works: 500 tokens; a repetition takes 5 (10 after a timeout), an
-    answer gives 1 back. It keeps a thousand tasks from multiplying the load of a server that is down.
+    Repetitions that one client may make when nothing works: 500 tokens; a repetition takes 5 (10 after a timeout, 1 where
+    the server asked to slow down, as the pace sees to that), and each attempt that was made gives 1 back. It keeps a
+    thousand tasks from multiplying the load of a server that is down.
     """
 
     __slots__ = ("capacity", "tokens")
@@ -135,16 +136,18 @@ class RetryBudget:
 
     def take(self, outcome: Outcome) -> bool:
         """Take the price of one repetition; False if it is not there."""
-        price = 10.0 if isinstance(outcome, (Unsent, Unanswered)) and outcome.timed_out else 5.0
+        if isinstance(outcome, Response):
+            price = 1.0 if is_throttled(outcome) else 5.0
+        else:
+            price = 10.0 if outcome.timed_out else 5.0
         if self.tokens < price:
             return False
         self.tokens -= price
         return True
 
-    def give_back(self) -> None:
-        """Note an answer that was no failure."""
-        if self.tokens < self.capacity:
-            self.tokens += 1.0
+    def give_back(self, attempts: int = 1) -> None:
+        """Note attempts that were made."""
+        self.tokens = min(self.capacity, self.tokens + attempts)
 
 
 def wait_before_repeating(
