@@ -77,7 +77,7 @@ async def ddao_moto(ddao_schema: Schema | None, ddao_moto_url: str) -> AsyncGene
 
 
 async def _opened(url: str, schema: Schema | None, **options: Any) -> AsyncGenerator[Database, None]:
-    from .database import connect
+    from .opening import connect
 
     async with connect(url, schema=schema, **options) as db:
         if schema is not None:

@@ -33,7 +33,7 @@ _DOCUMENTS: dict[str, dict[str, Any]] = {
 
 def demo(keep: Keep = False, url: Url = None, as_json: AsJson = False) -> None:
     """Show what the library does: on an S3 server of its own, or with --url on any empty database."""
-    from ..database import connect
+    from ..opening import connect
 
     async def work() -> None:
         async with _place(url) as (where, what):

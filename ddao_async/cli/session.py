@@ -13,7 +13,8 @@ from typing import TypeVar
 import anyio
 
 from ..config import settings_from_url
-from ..database import Database, connect
+from ..database import Database
+from ..opening import connect
 from .option import required_url
 
 T = TypeVar("T")

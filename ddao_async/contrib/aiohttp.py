@@ -25,10 +25,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ..database import Database, connect
+from ..database import Database
 from ..errors import ConfigurationError, DDAOError, ValidationError
 from ..model.record import Record
 from ..model.schema import Schema
+from ..opening import connect
 from ..query import Query
 from ..repository import Repository
 from . import http

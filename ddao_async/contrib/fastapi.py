@@ -28,10 +28,11 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from ..database import Database, connect
+from ..database import Database
 from ..errors import ConfigurationError, DDAOError
 from ..model.record import Record
 from ..model.schema import Schema
+from ..opening import connect
 from ..query import Query
 from ..repository import Repository
 from . import http
