@@ -112,6 +112,7 @@ def _plan(arguments: argparse.Namespace) -> tuple[Plan, int]:
         rounds=arguments.rounds or (3 if quick else 11),
         seconds=arguments.seconds or (0.1 if quick else 0.4),
         poured=arguments.documents or (4_000 if quick else 20_000),
+        slow_every=1 if arguments.targets else 3,
     )
     return plan, arguments.keys or (100_000 if null and not quick else 10_000)
 

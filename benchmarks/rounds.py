@@ -19,13 +19,24 @@ from .systems import System
 
 Say = Callable[[str], None]
 
+SLOW_SECONDS = 3.0
+
 
 class Plan(NamedTuple):
-    """How much is measured. `seconds`: the length of one competitor's turn, where the number of calls is not fixed."""
+    """
+    How much is measured.
+
+    Attributes:
+        rounds: Turns of each competitor in each case.
+        seconds: The length of a turn, where the number of calls is not fixed.
+        poured: Documents of the memory case.
+        slow_every: A competitor whose turn takes longer than `SLOW_SECONDS` takes every so many of its turns.
+    """
 
     rounds: int
     seconds: float
     poured: int
+    slow_every: int = 1
 
 
 class Entrant(NamedTuple):
@@ -70,17 +81,19 @@ def calls_for(seconds: float, seconds_per_call: float, concurrency: int) -> int:
 
 def _timed(case: Case, contestants: Sequence[Contestant], plan: Plan, say: Say) -> Iterator[Measurement]:
     """Rounds of a case over open clients. The first, unmeasured turn tells how many calls fill a turn."""
-    lanes: list[tuple[Contestant, str, int]] = []
+    lanes: list[tuple[Contestant, str, int, int]] = []
     for contestant in contestants:
         for verb in case.verbs:
             if verb in contestant.verbs:
                 try:
-                    lanes.append((contestant, verb, _warm(case, contestant, verb, plan)))
+                    lanes.append((contestant, verb, *_warm(case, contestant, verb, plan)))
                 except Failed as failure:
                     say(f"  {contestant.label} is left out of {verb}: {failure}")
     for number in range(plan.rounds):
         for at in turns(len(lanes), number):
-            contestant, verb, count = lanes[at]
+            contestant, verb, count, every = lanes[at]
+            if number % every:
+                continue
             try:
                 measured = contestant.run(verb, count, case.concurrency)
             except Failed as failure:
@@ -92,12 +105,14 @@ def _timed(case: Case, contestants: Sequence[Contestant], plan: Plan, say: Say) 
             )
 
 
-def _warm(case: Case, contestant: Contestant, verb: str, plan: Plan) -> int:
-    """Open the connections and take a first measure; the number of calls of a turn."""
+def _warm(case: Case, contestant: Contestant, verb: str, plan: Plan) -> tuple[int, int]:
+    """Open the connections and take a first measure: the calls of a turn, and every how many rounds there is one."""
     first = case.counted or 2 * case.concurrency
     for _ in range(1 if case.counted else 2):
         measured = contestant.run(verb, first, case.concurrency)
-    return case.counted or calls_for(plan.seconds, measured["wall"] / first, case.concurrency)
+    if case.counted:
+        return case.counted, plan.slow_every if measured["wall"] > SLOW_SECONDS else 1
+    return calls_for(plan.seconds, measured["wall"] / first, case.concurrency), 1
 
 
 def _fresh(
