@@ -20,7 +20,6 @@ from msgspec.structs import replace
 
 from ..config import S3Settings
 from ..errors import AccessDeniedError, BucketNotFoundError, ClosedError, DDAOError, StoreError
-from ..wire.endpoint import Endpoint
 from ..wire.request import Body, Lane, Request, Response, StreamingLane, Unanswered, Unsent
 from ..wire.retry import (
     WRITES,
@@ -29,6 +28,7 @@ from ..wire.retry import (
     RetryBudget,
     Verdict,
     can_teach,
+    is_throttled,
     verdict_of,
     wait_before_repeating,
 )
@@ -60,15 +60,16 @@ class Exchange:
         policy: How often to repeat.
     """
 
-    def __init__(self, settings: S3Settings, endpoint: Endpoint, lanes: Lanes, counts: Counter[str]) -> None:
+    def __init__(self, settings: S3Settings, lanes: Lanes, counts: Counter[str]) -> None:
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
         self.lanes = lanes
         self.counts = counts
         self.policy = Policy(max_attempts=settings.max_attempts)
-        self.place = Place(settings.bucket, endpoint.url, endpoint.region)
+        self.place = Place(settings.bucket, lanes.endpoint.url, lanes.endpoint.region)
         self.deadline = settings.deadline
         self._budget = RetryBudget()
+        self._seen = 0
 
     async def send(self, request: Request, lane: Lane | None = None, *, patience: float = 0.0) -> Response:
         """
@@ -107,7 +108,6 @@ class Exchange:
                 self.note(outcome)
             match verdict_of(outcome):
                 case Verdict.DONE if isinstance(outcome, Response):
-                    self._budget.give_back()
                     return outcome
                 case Verdict.FINAL if isinstance(outcome, Response):
                     if has_learned or not can_teach(outcome) or not await _learn(lane, outcome):
@@ -183,6 +183,8 @@ class Exchange:
 
     async def _attempt(self, lane: Lane, request: Request, deadline: float) -> Outcome:
         self.counts[request.operation] += 1
+        if lane is self.lanes.base:
+            lane = self.lanes.hot  # which is another one since a server asked to slow down
         try:
             return await lane.send(request, deadline)
         except (Unsent, Unanswered) as failure:
@@ -190,8 +192,13 @@ class Exchange:
 
     async def _wait(self, request: Request, outcome: Outcome, deadline: float) -> bool:
         """Wait before a repetition; False if there should be none."""
+        if is_throttled(outcome):
+            self.lanes.slow_down()
         remaining = deadline - self.loop.time()
         delay = wait_before_repeating(request, outcome, self.policy, remaining=remaining, random=random.random)
+        made = sum(self.counts.values())  # counted here: the first attempts of the hot path note nothing
+        self._budget.give_back(made - self._seen)
+        self._seen = made
         if delay is None or not self._budget.take(outcome):
             return False
         if delay > 0:

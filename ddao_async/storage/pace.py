@@ -1,5 +1,5 @@
 """
-How many requests may be in flight at a server that asked to slow down: halved when it asks, one more for each window
+How many requests may be in flight at a server that asked to slow down: halved when it asks, one more for two windows
 of answers without complaint (AIMD). Shared by all tasks of an adapter, so that not only the failing one backs off.
 
     64 ──SlowDown──> 32 ──SlowDown──> 16, 17, 18 ... 64: the lane is handed out bare again
@@ -14,7 +14,10 @@ from collections.abc import Callable
 from ..wire.request import Body, Request, Response, StreamingLane, Unsent
 from ..wire.retry import is_throttled
 
-SETTLING_SECONDS = 0.25
+GROWTH = 0.5
+"""Of the window, for one window of answers without complaint."""
+
+SETTLING_SECONDS = 0.1
 """Requests that were in flight together complain together: that counts once."""
 
 
@@ -56,7 +59,7 @@ class PacedLane:
         finally:
             self._leave()
         if not is_throttled(response):
-            self.window += 1.0 / self.window
+            self.window += GROWTH / self.window
             if self.window >= self._full:
                 self._when_full()
         return response

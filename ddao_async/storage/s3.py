@@ -25,7 +25,7 @@ from . import batch, bulk, large, listing
 from .clock import ServerClock
 from .exchange import CLOSED_HINT, Exchange
 from .habit import Habits, require_conditional_delete
-from .lanes import CredentialSource, fixed_source, open_lanes
+from .lanes import CredentialSource, Lanes, fixed_source
 from .protocol import Capabilities, ObjectInfo, StoredObject
 from .rule import as_bytes, check_conditions, check_key, check_range, cut, lowered
 from .watch import Watcher, log_sent
@@ -108,15 +108,9 @@ class S3Adapter:
             exchange.require_here()
             self._entered += 1
             return self
-        lanes = await open_lanes(
-            self.settings,
-            os.environ,
-            session=self._session,
-            credentials=self._credentials,
-            clock=self.clock,
-            watchers=self._watchers,
-        )
-        self._exchange = Exchange(self.settings, lanes.endpoint, lanes, self._counts)
+        lanes = Lanes(self.settings, self.clock, self._session, self._credentials, self._watchers)
+        await lanes.open(os.environ)
+        self._exchange = Exchange(self.settings, lanes, self._counts)
         self._entered = 1
         if self.settings.create_bucket:
             try:

@@ -123,9 +123,9 @@ class Policy(msgspec.Struct, frozen=True):
 
 class RetryBudget:
     """
-    Repetitions that one client may make when nothing works: 500 tokens; a repetition takes 5 (10 after a timeout, 1 where
-    the server asked to slow down, as the pace sees to that), and each attempt that was made gives 1 back. It keeps a
-    thousand tasks from multiplying the load of a server that is down.
+    Repetitions that one client may make when nothing works: 500 tokens; a repetition takes 5 (10 after a timeout, 1
+    where the server asked to slow down, as the pace sees to that), and each attempt that was made gives 1 back. It
+    keeps a thousand tasks from multiplying the load of a server that is down.
     """
 
     __slots__ = ("capacity", "tokens")

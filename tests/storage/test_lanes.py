@@ -10,6 +10,8 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -148,7 +150,11 @@ async def test_a_session_is_accepted_for_its_credentials(moto_server: Server, la
 
     session = AioSession()
     session.set_credentials(moto_server.access_key, moto_server.secret_key)
-    for given in (session, HoldsOne(session)):
+    sessions: list[Any] = [session, HoldsOne(session)]
+    if find_spec("aioboto3") is not None:  # an extra: it pins an old aiobotocore
+        aioboto3: Any = import_module("aioboto3")
+        sessions.append(aioboto3.Session(moto_server.access_key, moto_server.secret_key))
+    for given in sessions:
         async with s3_store(moto_server, prefix="session", transport=lane, session=given, credentials=None) as store:
             await store.put("k", b"1")
     with pytest.raises(ConfigurationError):
@@ -267,6 +273,29 @@ async def test_no_layer_below_repeats_a_create_on_a_connection_that_was_closed(
             await store.put("new", b"1", if_none_match=True)
 
         assert len(proxy.requests) - before == 1
+
+
+async def test_a_busy_server_slows_all_tasks_down_not_only_the_failing_one(rclone_server: Server, lane: str) -> None:
+    """A server that takes 4 at a time and refuses the rest: everything gets done, the pace falls and recovers."""
+    async with (
+        fault_proxy(rclone_server.url) as proxy,
+        behind(proxy, rclone_server, lane, max_connections=12, max_attempts=50) as store,
+    ):
+
+        def choose(*_: str) -> Fault | None:
+            if proxy.in_flight < 4:
+                return Fault("delay", seconds=0.01)
+            return Fault("answer", answer=s3_error(503, "SlowDown"))
+
+        proxy.choose = choose
+        result = await store.put_many(((f"k{n}", b"1") for n in range(120)), concurrency=12)
+        window = getattr(store.exchange.lanes.hot, "window", 12)
+        proxy.choose = None
+        await store.put_many(((f"k{n}", b"1") for n in range(350)), concurrency=12)
+
+        assert (result.succeeded, result.failed) == (120, {})
+        assert window < 8
+        assert store.exchange.lanes.hot is store.exchange.lanes.base
 
 
 # ---- what is sent
