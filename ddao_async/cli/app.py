@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from . import demo, doctor, exports, find, get, imports, ls, put, reindex, rm, tables, vacuum
+from . import copies, demo, doctor, exports, find, get, imports, ls, put, reindex, rm, tables, vacuum
 
 Abort = typer.Abort
 UsageFault: Any = typer.BadParameter.__mro__[2]
@@ -27,6 +27,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "ls": ls.list_keys,
     "import": imports.import_file,
     "export": exports.export_table,
+    "copy": copies.copy,
     "reindex": reindex.reindex,
     "vacuum": vacuum.vacuum,
 }
