@@ -21,7 +21,7 @@ from ..errors import ClosedError, ConfigurationError
 from ..wire.endpoint import endpoint_for
 from ..wire.request import Request, Response, Unanswered, Unsent
 from ..wire.retry import Verdict, verdict_of
-from . import batch, bulk, large, listing
+from . import batch, bulk, large, listing, split
 from .clock import ServerClock
 from .exchange import CLOSED_HINT, Exchange
 from .habit import Habits, require_conditional_delete
@@ -308,6 +308,7 @@ class S3Adapter:
 
     list = listing.list_objects
     list_pages = listing.list_pages
+    list_split = split.list_split
 
     # ---- many and large objects
 
