@@ -372,13 +372,18 @@ MUTATIONS = {
         ],
     ),
     "claims_not_recorded": Mutation(
-        "build_unique",
+        "built_claims",
         (),
         [
             Edit(
                 "maintenance/build.py",
                 "        if not placed:\n            return True\n        body",
                 "        if True:\n            return True\n        body",
+            ),
+            Edit(
+                "claims.py",
+                "    undone = [one for one in made if not one.unique or before.get(one.index) != one.value]\n",
+                "    undone = made\n",
             ),
         ],
     ),
@@ -552,6 +557,29 @@ MUTATIONS = {
                 "    if modified is None:\n"
                 "        try:\n"
                 "            modified = (await",
+            ),
+        ],
+    ),
+    # Leases
+    "lease_taken_before_its_end": Mutation(
+        "leases",
+        (),
+        [
+            Edit(
+                "lease.py",
+                "            if state is None or state.holder is None or self._has_expired(state):\n",
+                "            if True:\n",
+            ),
+        ],
+    ),
+    "lease_token_does_not_grow": Mutation(
+        "leases",
+        (),
+        [
+            Edit(
+                "lease.py",
+                "await self._take(state.token + 1 if state else 1, etag)",
+                "await self._take(state.token if state else 1, etag)",
             ),
         ],
     ),

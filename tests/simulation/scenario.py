@@ -100,6 +100,24 @@ def grow(*ids: str) -> Step:
     return tx(list(ids), lambda s: {i: {"n": s[i]["n"] + 1} for i in ids})
 
 
+def when(holds: Callable[[], bool], step: Step) -> Step:
+    """Begin once this holds; or at last anyway."""
+
+    async def run(a: Actor) -> None:
+        for _ in range(300):
+            if holds():
+                break
+            await a.client.turn()
+        await step(a)
+
+    return run
+
+
+def once(w: Setup, column: str, state: str | None, step: Step) -> Step:
+    """Begin when `_state.json` says this of an index; None: there is none."""
+    return when(lambda: w.world.index_state(column) == state, step)
+
+
 def slowly(w: Setup, step: Step, *points: int) -> Step:
     """Stand still after the answers of these numbers."""
 
@@ -217,15 +235,11 @@ def decision_gone(w: Setup) -> list[Program]:
 def at_intent(w: Setup, doc: str, step: Step, *, decided: bool, after: int, steps: int) -> Step:
     """Start at an intent on this key, then stand still after so many answers for so many steps."""
 
-    async def run(a: Actor) -> None:
-        for _ in range(60):
-            if w.world.is_locked(doc, decided=decided):
-                break
-            await a.client.turn()
+    async def stalled(a: Actor) -> None:
         a.client.stalls[a.client.decided + after] = steps
         await step(a)
 
-    return run
+    return when(lambda: w.world.is_locked(doc, decided=decided), stalled)
 
 
 def aborted_owner(w: Setup) -> list[Program]:
@@ -449,28 +463,13 @@ def lost_beside(w: Setup) -> list[Program]:
     return [program(lambda a: a.build("x")), program(up, up), program(find("a"))]
 
 
-def once(w: Setup, column: str, state: str | None, step: Step) -> Step:
-    """Begin when `_state.json` says this of an index; None: there is none."""
-
-    async def run(a: Actor) -> None:
-        for _ in range(300):
-            if w.world.index_state(column) == state:
-                break
-            await a.client.turn()
-        await step(a)
-
-    return run
-
-
 def build_unique(w: Setup) -> list[Program]:
     """A unique index is added beside writers and readers, with leftovers of an earlier one, and duplicates."""
     r = w.rng
+    w.state(u=None)
     for doc, u in (("a", "p"), ("b", "q")):
         w.document(doc, n=0, u=u, entry=r.random() < 0.2, tags=r.random() < 0.5)
     w.missing("k")
-    w.state(u=None)
-    if r.random() < 0.25:  # right after it is complete, two write the same document
-        return [program(lambda a: a.build("u")), *[program(once(w, "u", "complete", add("a", 1)), add("a", 1))] * 2]
 
     def one() -> Step:
         doc, u, kind = r.choice("abk"), r.choice("pqr"), r.randrange(7)
@@ -486,6 +485,21 @@ def build_unique(w: Setup) -> list[Program]:
 
     third = ((one(), one()), (look("u", "p"), look("u", "q")), (lambda a: a.vacuum(), one()))
     return [program(lambda a: a.build("u")), program(one(), one()), program(*r.choice(third))]
+
+
+def built_claims(w: Setup) -> list[Program]:
+    """Right after a unique index is complete, two clients write the same document, its value unchanged."""
+    w.document("a", n=0, u="p", entry=False, tags=False)
+    w.state(u=None)
+    first = once(w, "u", "complete", slowly(w, add("a", 1), w.rng.randrange(9, 13)))
+    second = when(lambda: w.world.is_fenced("a"), slowly(w, add("a", 1), w.rng.randrange(9, 13)))
+    return [program(lambda a: a.build("u")), program(first), program(second)]
+
+
+def quiet(plan: Misfortune, rng: random.Random) -> None:
+    """The clock moves by sleeping only, and whoever does not stand still goes on."""
+    plan.leap, plan.hold, plan.late = Leap(), 0.0, 0.0
+    plan.budget, plan.sticky = rng.choice((0, 0, 1)), rng.choice((0.0, 0.5))
 
 
 def drop_beside(w: Setup) -> list[Program]:
@@ -596,6 +610,7 @@ SCENARIOS = {
     "build": Scenario(build_beside, "x", timed=True),
     "build_lost": Scenario(lost_beside, "x", timed=True, focus=late_under_new_index),
     "build_unique": Scenario(build_unique, "u", timed=True),
+    "built_claims": Scenario(built_claims, "u", timed=True, focus=quiet),
     "drop": Scenario(drop_beside, "xu", timed=True),
     "back_again": Scenario(back_again, "xu", timed=True, focus=small_leaps),
     "vacuum": Scenario(vacuuming, "xu", timed=True),

@@ -7,12 +7,18 @@ request by request. More schedules by hand: `python -m tests.simulation --hours 
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from .build import Build
 from .run import run
 from .scenario import SCENARIOS
 
+ROOT = Path(__file__).parents[2]
 BUILD = Build()
 SCHEDULES = 500
 CHUNKS = 2
@@ -40,3 +46,14 @@ def test_a_seed_is_a_run(name: str, capsys: pytest.CaptureFixture[str]):
 
     assert traces[0] == traces[1]
     assert traces[0]
+
+
+def test_a_seed_is_a_run_in_every_process():
+    """Nor does the order of sets, which differs from process to process, decide anything."""
+    command = [sys.executable, "-m", "tests.simulation", "--scenario", "mixed", "--seed", "23", "--trace"]
+    traces = [
+        subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True)
+        for seed in ("1", "2")
+    ]
+
+    assert traces[0].stdout == traces[1].stdout

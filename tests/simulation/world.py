@@ -227,6 +227,11 @@ class World:
             return False
         return not decided or self.object(f"_transactions/{body['intent']['tx']}.json") is not None
 
+    def is_fenced(self, id: str) -> bool:
+        """Has somebody fenced this document?"""
+        body = self.object(f"tables/{TABLE}/objects/{id}.json")
+        return body is not None and "fence" in body
+
     def index_state(self, column: str) -> str | None:
         """What `_state.json` says of an index; None: there is none."""
         indexes = (self.object(f"tables/{TABLE}/_state.json") or {"indexes": {}})["indexes"]
