@@ -96,7 +96,10 @@ def verdict_of(outcome: Outcome) -> Verdict:
 
 def can_teach(response: Response) -> bool:
     """Does a refusal say something that makes a second attempt worth while: newer credentials, time, region?"""
-    return response.code in _LEARN_CODES or response.status in (301, 307)
+    if response.code in _LEARN_CODES or response.status in (301, 307):
+        return True
+    # An answer to HEAD has no body, so no code: another region is told by a header alone.
+    return response.status == 400 and response.code is None and response.region is not None
 
 
 def is_throttled(outcome: Outcome) -> bool:
