@@ -14,14 +14,16 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote_plus
-from xml.etree.ElementTree import Element
 
 import msgspec
 
 from .request import ListAnswer, Rows
 from .xml import MalformedXml, child_text, name, plain_text, tree
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 _FIELDS = ("Key", "Size", "ETag", "LastModified")
 _OPEN, _CLOSE = "<Contents>", "</Contents>"
