@@ -69,7 +69,7 @@ class Lanes:
         """Resolve the region, make the hot lane, and say which one and why. No request is sent."""
         settings = self._settings
         if settings.region is None and self._may_name_a_region(environ):
-            module = await botocore_module()
+            module = await imported("chain")
             self.endpoint = endpoint_for(settings, region=module.profile_region(await self._chain_session()))
         wanted = settings.transport
         reason = None if wanted == "wire" else unserved(settings, self.endpoint, environ)
@@ -125,7 +125,7 @@ class Lanes:
     async def _boto(self) -> BotocoreLane:
         async with self._making:
             if self._full is None:
-                module = await botocore_module()
+                module = await imported("botocore")
                 self._full = module.BotocoreLane(self._settings, self.endpoint, await self._chain_session())
             return cast("BotocoreLane", self._full)
 
@@ -141,7 +141,7 @@ class Lanes:
     async def _chain_session(self) -> Any:
         """The one session of this adapter: profile, region and credentials come from it."""
         if self._session is None:
-            module = await botocore_module()
+            module = await imported("chain")
             self._session = module.chain_session(self._given_session, self._settings, self._credentials)
         return self._session
 
@@ -172,7 +172,7 @@ class _LazyChain:
 
     async def __call__(self) -> Credentials:
         if self._chain is None:
-            module = await botocore_module()
+            module = await imported("chain")
             self._chain = module.Chain(await self._session())
         return await self._chain()
 
@@ -191,6 +191,6 @@ def fixed_source(credentials: Credentials) -> CredentialSource:
     return source
 
 
-async def botocore_module() -> Any:
-    """Import aiobotocore (300 ms the first time) without holding up the event loop."""
-    return await asyncio.to_thread(importlib.import_module, f"{__package__}.botocore")
+async def imported(name: str) -> Any:
+    """Import a module that brings aiobotocore along (300 ms the first time) without holding up the event loop."""
+    return await asyncio.to_thread(importlib.import_module, f"{__package__}.{name}")

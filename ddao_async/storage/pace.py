@@ -1,8 +1,8 @@
 """
-How many requests may be in flight at a server that asked to slow down: halved when it asks, one more for two windows
-of answers without complaint (AIMD). Shared by all tasks of an adapter, so that not only the failing one backs off.
+How many requests may be in flight at a server that asked to slow down, shared by all tasks of an adapter, so that not
+only the failing one backs off. `congestion` decides, this waits; a server that never complains never meets it.
 
-    64 ──SlowDown──> 32 ──SlowDown──> 16, 17, 18 ... 64: the lane is handed out bare again
+    64 ──SlowDown──> 32 ──SlowDown──> 16 ... 17 ... 64: the lane is handed out bare again
 """
 
 from __future__ import annotations
@@ -13,54 +13,44 @@ from collections.abc import Callable
 
 from ..wire.request import Body, Request, Response, StreamingLane, Unsent
 from ..wire.retry import is_throttled
-
-GROWTH = 0.5
-"""Of the window, for one window of answers without complaint."""
-
-SETTLING_SECONDS = 0.1
-"""Requests that were in flight together complain together: that counts once."""
+from .congestion import answered, begun, refused
 
 
 class PacedLane:
     """
-    A lane with a window. It exists only while the window is smaller than the lane.
+    A lane that lets in as many as the pace allows. It exists only while that is less than the lane could serve.
 
     Args:
         lane: What it lets requests through to.
-        full: The window at which there is nothing left to hold back.
+        full: The pace at which there is nothing left to hold back.
         when_full: Called when it is reached again.
-
-    Attributes:
-        window: The most requests in flight.
     """
 
     def __init__(self, lane: StreamingLane, full: int, when_full: Callable[[], None]) -> None:
         self.lane = lane
-        self.window = float(full)
-        self._full = full
+        self.pace = begun(full, start=full)
         self._when_full = when_full
         self._in_flight = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._shrunk_at = -SETTLING_SECONDS
+        self._loop = asyncio.get_running_loop()
         self.learn = getattr(lane, "learn", None)
 
     def slow_down(self) -> None:
-        """Halve the window: the server asked for it."""
-        now = asyncio.get_running_loop().time()
-        if now - self._shrunk_at >= SETTLING_SECONDS:
-            self._shrunk_at = now
-            self.window = max(1.0, self.window / 2)
+        """The server asked for it."""
+        self.pace = refused(self.pace, self._loop.time())
 
     async def send(self, request: Request, deadline: float) -> Response:
         """Make one attempt when there is room for it."""
         await self._enter(deadline)
+        began = self._loop.time()
         try:
             response = await self.lane.send(request, deadline)
         finally:
             self._leave()
         if not is_throttled(response):
-            self.window += GROWTH / self.window
-            if self.window >= self._full:
+            now = self._loop.time()
+            self.pace = answered(self.pace, now - began, now)
+            if self.pace.limit >= self.pace.ceiling:
                 self._when_full()
         return response
 
@@ -77,19 +67,21 @@ class PacedLane:
         await self.lane.close()
 
     async def _enter(self, deadline: float) -> None:
-        while self._in_flight >= int(self.window):
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        while self._in_flight >= int(self.pace.limit):
+            waiter: asyncio.Future[None] = self._loop.create_future()
             self._waiters.append(waiter)
+            is_let_in = False
             try:
                 async with asyncio.timeout_at(deadline):
                     await waiter
+                is_let_in = True
             except TimeoutError:
                 raise Unsent("the server asked to slow down, and there was no turn in time", timed_out=True) from None
             finally:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-                elif waiter.cancelled():
-                    self._wake()  # its turn had come: it passes it on
+                elif not is_let_in:
+                    self._wake()  # its turn came in the same moment as its cancellation: it passes it on
         self._in_flight += 1
 
     def _leave(self) -> None:
@@ -97,7 +89,7 @@ class PacedLane:
         self._wake()
 
     def _wake(self) -> None:
-        room = int(self.window) - self._in_flight
+        room = int(self.pace.limit) - self._in_flight
         while self._waiters and room > 0:
             waiter = self._waiters.popleft()
             if not waiter.done():

@@ -7,6 +7,7 @@ The S3 API as botocore spells it: Request -> name and parameters of a client's m
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64encode
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -236,3 +237,19 @@ def _instant(header: str | None) -> datetime | None:
 def _seconds(header: str | None) -> float | None:
     """Retry-After in seconds; its other form, a date, is not used by S3 servers."""
     return float(header) if header is not None and header.isdigit() else None
+
+
+# ---- what botocore does by itself and should not
+
+
+def with_content_md5(params: dict[str, Any], **_: object) -> None:
+    """Older MinIO and others want Content-MD5 on DeleteObjects, where botocore would send a crc32."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = b64encode(digest).decode("ascii")
+    params["context"].get("checksum", {}).pop("request_algorithm", None)
+
+
+def without_expect(request: Any, **_: object) -> None:
+    """aiohttp waits for ever where a server answers for good instead of `100 Continue` (rclone does)."""
+    if "Expect" in request.headers:
+        del request.headers["Expect"]
