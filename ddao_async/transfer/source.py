@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -22,7 +22,7 @@ import anyio.to_thread
 import msgspec
 
 from ..errors import ConfigurationError
-from ..model.record import LeftOut, Object
+from ..model.record import LeftOut, Object, Record
 from .compression import Compression, compression_of, decompressor
 from .delimited import Delimited
 from .jsonarray import JSONArray
@@ -270,12 +270,24 @@ def _made_row(number: int, value: Any) -> Row | Reject:
         own = {} if isinstance(value.id, LeftOut) else {"id": value.id}
         return Row(number, {**value.fields, **own})
     try:
+        if isinstance(value, Record):
+            return Row(number, _record_fields(value))
         fields = msgspec.to_builtins(value, str_keys=True)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         return Reject(number, f"not a row: {error}")
     if not isinstance(fields, dict):
         return Reject(number, f"not a row: a {type(value).__name__} is neither a dict nor a record")
-    row = cast("dict[str, Any]", fields)
-    if isinstance(getattr(value, "id", None), LeftOut):
-        row.pop("id", None)
-    return Row(number, row)
+    return Row(number, cast("dict[str, Any]", fields))
+
+
+def _record_fields(record: Record) -> dict[str, Any]:
+    """The stored fields of a record, its id by the name `id`."""
+    is_left_out = isinstance(record.id, LeftOut)
+    fields: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(record, id="") if is_left_out else record)
+    id = fields.pop(_id_name(type(record)))  # noqa: A001
+    return fields if is_left_out else fields | {"id": id}
+
+
+@lru_cache
+def _id_name(kind: type[Record]) -> str:
+    return next(field.encode_name for field in msgspec.structs.fields(kind) if field.name == "id")
