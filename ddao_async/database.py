@@ -299,6 +299,10 @@ class Database:
         """A transaction: `async with db.transaction() as tx`. Commits on exit, rolls back on an exception."""
         return Transaction(self)
 
+    @overload
+    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T: ...
+    @overload
+    async def run(self, work: Callable[[Transaction], T]) -> T: ...
     async def run(self, work: Callable[[Transaction], T | Awaitable[T]]) -> T:
         """
         Run `work(tx)` in a transaction, and all of it again after a conflict, until 30 s have passed.

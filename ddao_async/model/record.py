@@ -75,6 +75,7 @@ class RecordMeta(StructMeta):
         return cls
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(msgspec.field,))  # again: mypy looks at classes first
 class Record(msgspec.Struct, metaclass=RecordMeta):
     """
     Base of a typed document: a keyword-only Struct; Struct options (`frozen=True`, ...) go into the class line.
