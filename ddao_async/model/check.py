@@ -139,12 +139,20 @@ def _check_tree(value: Any, path: str) -> None:
         for key, inner in cast(Mapping[Any, Any], value).items():
             if key.__class__ is str and not key.isascii():
                 _check_text(key, path)
-            _check_tree(inner, f"{path}.{key}")
+            if not _is_simple(inner):
+                _check_tree(inner, f"{path}.{key}")
     elif kind is list or kind is tuple or isinstance(value, (set, frozenset)):
         for place, inner in enumerate(cast(Iterable[Any], value)):
-            _check_tree(inner, f"{path}[{place}]")
+            if not _is_simple(inner):
+                _check_tree(inner, f"{path}[{place}]")
     else:
         _check_rare(value, path)
+
+
+def _is_simple(value: Any) -> bool:
+    """Nothing to look for, as mostly: spares a frame and a path for each leaf, half of the time of a small tree."""
+    kind = value.__class__
+    return (kind is str and value.isascii()) or (kind is int and -_LIMIT < value < _LIMIT) or kind is bool
 
 
 def _check_text(text: str, path: str) -> None:
