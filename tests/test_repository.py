@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import pytest
-from fix_storage import Place
+from fix_storage import STORES, Place
 from layout_rules import broken_rules
 
 import ddao_async as ddao
@@ -55,6 +55,7 @@ async def body(db: ddao.Database, id: str, table: str = "users") -> dict[str, An
     return json.loads(found.data)
 
 
+@pytest.mark.parametrize("place", [name for name in STORES if "aiobotocore" not in name], indirect=True)
 async def test_the_whole_life_of_a_record_on_every_store(place: Place) -> None:
     """Create, read, search, change and delete; nothing but a server without conditions is allowed to differ."""
     store = place.store()
