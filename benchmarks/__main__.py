@@ -122,6 +122,10 @@ def _run(arguments: argparse.Namespace, path: Path) -> list[Measurement]:
     plan, keys = _plan(arguments)
     cases, entrants = _chosen_cases(arguments), _entrants(arguments)
     measurements: list[Measurement] = []
+
+    def takes_part(case: Case, name: str) -> bool:
+        return not arguments.targets or name in target.takers(case.name)
+
     with tempfile.TemporaryDirectory() as scratch, path.open("w") as lines:
         about = {"machine": report.machine(), "server": arguments.server.partition("?")[0], "keys": keys}
         about |= {**plan._asdict(), "command": " ".join(["python -m benchmarks", *sys.argv[1:]])}
@@ -132,7 +136,8 @@ def _run(arguments: argparse.Namespace, path: Path) -> list[Measurement]:
                 place = stack.enter_context(server.serving(arguments.server, setting, keys, Path(scratch)))
                 if arguments.server != "null":
                     stack.enter_context(server.filled(place, keys, create_bucket=arguments.server == "rclone"))
-                for measured in measure(list(group), entrants, place, plan, path.with_suffix(".log"), to_stderr):
+                log = path.with_suffix(".log")
+                for measured in measure(list(group), entrants, place, plan, log, to_stderr, takes_part):
                     measurements.append(measured)
                     lines.write(report.line_of(measured) + "\n")
                     lines.flush()

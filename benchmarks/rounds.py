@@ -47,13 +47,28 @@ class Entrant(NamedTuple):
 
 
 def measure(
-    cases: Sequence[Case], entrants: Sequence[Entrant], place: Place, plan: Plan, log: Path, say: Say
+    cases: Sequence[Case],
+    entrants: Sequence[Entrant],
+    place: Place,
+    plan: Plan,
+    log: Path,
+    say: Say,
+    takes_part: Callable[[Case, str], bool],
 ) -> Iterator[Measurement]:
-    """Run cases of one setting at its place, a round at a time."""
+    """
+    Run cases of one setting at its place, a round at a time.
+
+    Args:
+        log: What the competitors' processes say on stderr is appended here.
+        say: Gets a line about each case, and about who is left out.
+        takes_part: Whether a competitor, by name, is measured in a case.
+    """
     fresh = [case for case in cases if case.metric in ("start", "memory")]
     with ExitStack() as stack:
         open_ones: list[Contestant] = []
-        for entrant in entrants if len(fresh) < len(cases) else ():
+        for entrant in entrants:
+            if not any(takes_part(case, entrant.system.name) for case in cases if case not in fresh):
+                continue
             contestant = Contestant(entrant.system, entrant.python, place, log)
             try:
                 open_ones.append(stack.enter_context(contestant))
@@ -62,10 +77,12 @@ def measure(
         for case in cases:
             if case not in fresh:
                 say(case.title)
-                yield from _timed(case, open_ones, plan, say)
+                able = [each for each in open_ones if takes_part(case, each.system.name)]
+                yield from _timed(case, able, plan, say)
     for case in fresh:
         say(case.title)
-        yield from _fresh(case, entrants, place, plan, log, say)
+        able = [each for each in entrants if takes_part(case, each.system.name)]
+        yield from _fresh(case, able, place, plan, log, say)
 
 
 def turns(count: int, round_number: int) -> list[int]:

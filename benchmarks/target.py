@@ -60,10 +60,18 @@ BOUNDS = (
     Bound("20,000 records by `insert_many`, MiB above the interpreter", "memory", "ddao_repository", 100),
 )
 
-SYSTEMS = ("ddao_wire", "ddao_repository", "ddao_stock_loop", "obstore", "aiobotocore", "aioboto3")
-"""Who must take part for the table to be complete."""
-
 CASES = tuple(dict.fromkeys(row.case for row in (*ROWS, *BOUNDS)))
+
+
+def takers(case: str) -> set[str]:
+    """Who must take part in a case for the table to be complete."""
+    rows = [row for row in ROWS if row.case == case]
+    bounds = [bound for bound in BOUNDS if bound.case == case]
+    named = {row.ours.partition(":")[0] for row in (*rows, *bounds)} | {bound.against for bound in bounds}
+    return (named | ({"aiobotocore", "obstore"} if rows else set())) - {""}
+
+
+SYSTEMS = tuple(sorted(set().union(*map(takers, CASES))))
 
 
 def verdict(found: Spread | None, goal: Goal) -> str:
