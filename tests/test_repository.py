@@ -138,7 +138,7 @@ async def test_a_bad_id_is_refused_and_nothing_is_asked(
 
 
 async def test_an_id_that_makes_too_long_a_key_is_refused(users: ddao.Repository[User]) -> None:
-    with pytest.raises(ddao.ValidationError, match="1,?024"):
+    with pytest.raises(ddao.ValidationError, match=r"1,?024"):
         await users.insert(User(id="x" * 999, email="x", name="x"))
     assert await users.insert(User(id="x" * 998, email="x", name="x"))
 
