@@ -15,7 +15,9 @@ Neither botocore nor aiohttp repeats a request here: a hidden repetition would m
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -53,10 +55,14 @@ class BotocoreLane:
         settings: The bucket, and how to talk to it.
         endpoint: Where it is.
         session: As `chain_session` returns it.
+        clock: The server's time, epoch seconds; what requests are signed with.
     """
 
-    def __init__(self, settings: S3Settings, endpoint: Endpoint, session: AioSession) -> None:
+    def __init__(
+        self, settings: S3Settings, endpoint: Endpoint, session: AioSession, clock: Callable[[], float]
+    ) -> None:
         self._settings = settings
+        self._clock = clock
         self._endpoint = endpoint
         self._session = session
         self._has_checksum = has_checksum(settings, endpoint)
@@ -85,6 +91,10 @@ class BotocoreLane:
             )
         except boto.BotoCoreError as exc:
             raise failure_of(exc) from exc
+
+    async def learn(self, response: Response) -> bool:
+        """Is a refusal worth another attempt? The clock has learned the server's time from it already."""
+        return response.code == "RequestTimeTooSkewed"
 
     async def close(self) -> None:
         """Close every client. Safe to call twice."""
@@ -173,6 +183,7 @@ class BotocoreLane:
         client: Any = await self._closing.enter_async_context(context)
         client.meta.events.register("before-call.s3.DeleteObjects", with_content_md5)
         client.meta.events.register("before-sign.s3", without_expect)
+        _sign_with(client._request_signer, self._clock)  # pyright: ignore[reportPrivateUsage]
         return _Client(client)
 
 
@@ -233,6 +244,25 @@ async def _read_all(stream: Any) -> bytes:
         return await stream.read()
     finally:
         stream.close()  # after a whole body the connection is in its pool already
+
+
+def _sign_with(signer: Any, clock: Callable[[], float]) -> None:
+    """Sign with the server's time: botocore knows this machine's only, which may be off."""
+    get_auth: Any = signer.get_auth_instance
+
+    async def get_auth_instance(*args: Any, **kwargs: Any) -> Any:
+        auth: Any = await get_auth(*args, **kwargs)
+        modify: Any = getattr(auth, "_modify_request_before_signing", None)
+
+        def with_server_time(request: Any) -> None:
+            request.context["timestamp"] = datetime.fromtimestamp(clock(), UTC).strftime("%Y%m%dT%H%M%SZ")
+            modify(request)
+
+        if modify is not None:  # a signature without a date of its own otherwise
+            auth._modify_request_before_signing = with_server_time
+        return auth
+
+    signer.get_auth_instance = get_auth_instance
 
 
 def _load_models(session: AioSession) -> None:

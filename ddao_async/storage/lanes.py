@@ -126,7 +126,7 @@ class Lanes:
         async with self._making:
             if self._full is None:
                 module = await imported("botocore")
-                self._full = module.BotocoreLane(self._settings, self.endpoint, await self._chain_session())
+                self._full = module.BotocoreLane(self._settings, self.endpoint, await self._chain_session(), self.clock)
             return cast("BotocoreLane", self._full)
 
     def _source(self, environ: Mapping[str, str]) -> CredentialSource:

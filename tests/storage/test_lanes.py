@@ -8,8 +8,10 @@ import asyncio
 import gc
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -25,7 +27,6 @@ from ddao_async.errors import (
     ClosedError,
     ConfigurationError,
     ConflictError,
-    InvalidCredentialsError,
     StoreUnavailableError,
     ValidationError,
 )
@@ -461,15 +462,19 @@ async def test_what_a_probe_learned_is_believed(rclone_server: Server, lane: str
         assert store.stats() == before
 
 
-async def test_the_clock_is_the_servers(moto_proxy: FaultProxy, moto_server: Server, lane: str) -> None:
-    """This machine's clock stands a day in the past; the first answer tells."""
-    import time
+@pytest.mark.parametrize("seconds", [-86_400, 3_600])
+async def test_the_clock_is_the_servers(seaweedfs: Server, lane: str, seconds: float) -> None:
+    """This machine's clock is wrong; the first refusal tells, and requests are signed with the server's time."""
+    prefix = new_bucket_name()
+    async with s3_store(seaweedfs, prefix=prefix, transport=lane, clock=lambda: time.time() + seconds) as store:
+        assert abs(store.clock() - time.time() - seconds) < 5
 
-    async with behind(moto_proxy, moto_server, lane, clock=lambda: time.time() - 86_400) as store:
-        assert abs(store.clock() - time.time() + 86_400) < 5
-        try:
-            await store.put("k", b"1")
-        except InvalidCredentialsError:
-            pytest.fail("moto checks no signing times")
+        await store.put("k", b"1", if_none_match=True)
 
         assert abs(store.clock() - time.time()) < 5
+        assert store.stats()["put"] == 2
+        await store.get("k")
+        assert store.stats()["get"] == 1
+        url = await store.presign("GET", "k", expires_in=600)
+        signed = datetime.strptime(url.partition("X-Amz-Date=")[2][:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        assert abs(signed.timestamp() - time.time()) < 10
