@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from .client import Client
 from .history import Operation
-from .world import TABLE, Client, World
+from .world import TABLE, World
 
 Fields = dict[str, Any]
 COLUMNS = {"x": False, "u": True}

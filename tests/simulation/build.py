@@ -32,6 +32,22 @@ class Edit:
     new: str
 
 
+@dataclass(frozen=True)
+class Mutation:
+    """
+    A mistake.
+
+    Attributes:
+        scenario: Where it shows.
+        seeds: Schedules of that scenario that break by it.
+        edits: What makes it.
+    """
+
+    scenario: str
+    seeds: tuple[int, ...]
+    edits: list[Edit]
+
+
 class Build:
     """The modules of one build, by the names the simulation knows them by."""
 

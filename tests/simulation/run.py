@@ -6,12 +6,15 @@ import logging
 
 from .actor import Actor
 from .build import Build
+from .client import Client
 from .history import Violation
 from .maintenance import Maintenance
+from .misfortune import DAY, MINUTE, drawn, stalls
 from .monitor import Indexes, Leases
 from .scenario import SCENARIOS, Scenario
+from .scheduler import Scheduler
 from .setup import Encoding, Setup
-from .world import DAY, MINUTE, TABLE, Client, Leap, Misfortune, World
+from .world import TABLE, World
 
 
 def run(build: Build, name: str, seed: int, *, trace: bool = False) -> World:
@@ -43,15 +46,17 @@ def _run(build: Build, name: str, seed: int, trace: bool) -> World:
     setup = Setup(world, scenario.columns)
     programs = scenario.prepare(setup)
     setup.done()
-    world.misfortune = _misfortune(world, scenario)
+    world.misfortune = drawn(world.rng, has_claims="u" in scenario.columns, is_timed=scenario.timed)
+    if scenario.focus is not None:
+        scenario.focus(world.misfortune, world.rng)
     monitor = Indexes()
     world.leases = Leases()
     world.monitors += [monitor, world.leases]
     monitor(world, "")
     clients = [Client(world, f"c{i}") for i in range(len(programs))]
     for client in clients:
-        client.stalls = _stalls(world)
-    world.run([(client, _on_actor(program)) for client, program in zip(clients, programs, strict=True)])
+        client.stalls = stalls(world.rng)
+    Scheduler(world).run([(client, _on_actor(program)) for client, program in zip(clients, programs, strict=True)])
     world.history.check()
     _settle(world, scenario)
     return world
@@ -71,43 +76,6 @@ def _settings(world: World, scenario: Scenario) -> dict[str, float]:
         "claim_wait": world.rng.choice((0.0, 0.2)),
         "repeat_for": world.rng.choice((0.0, 30.0)),
     }
-
-
-def _misfortune(world: World, scenario: Scenario) -> Misfortune:
-    """What goes wrong in this run: faults at some keys, a client that freezes, a clock that leaps."""
-    rng = world.rng
-    plan = Misfortune(
-        budget=rng.choice((0, 0, 1, 1, 2, 2, 3, 4)),
-        chance=rng.choice((0.03, 0.06, 0.12)),
-        aim=rng.choice((None, None, "_transactions/", "/objects/", "/_uniques/" if "u" in scenario.columns else None)),
-        fates=rng.choice(((0.45, 0.45), (0.45, 0.45), (0.0, 1.0), (1.0, 0.0))),
-        crash=rng.choice((0.35, 0.35, 0.0, 0.8)),
-        twin=rng.choice((0.02, 0.08, 0.08, 0.25)),
-        sticky=rng.choice((0.0, 0.5, 0.85, 0.95)),
-        frozen=rng.choice((None, None, 0, 1, 2)),
-        freeze=(rng.randrange(40), rng.randrange(20, 120)),
-        busy=rng.choice((0.0, 0.0, 0.0, 0.1)),
-    )
-    if plan.aim:
-        plan.chance = 0.3
-    if scenario.timed:
-        minutes = rng.choice(((0.5, 2, 5), (0.5, 2, 14, 17), (0.5, 2, 10, 17, 30, 1500), (2, 10, 40, 1500)))
-        plan.leap = Leap(rng.choice((0.02, 0.05, 0.15)), tuple(m * MINUTE for m in minutes))
-        plan.hold = rng.choice((0.0, 0.02, 0.1))
-        plan.late = rng.choice((0.0, 0.02, 0.1))
-    else:
-        plan.leap = Leap(rng.choice((0.0, 0.02)), (0.5, 3.0, 11.0))
-    if scenario.focus is not None:
-        scenario.focus(plan, rng)
-    return plan
-
-
-def _stalls(world: World) -> dict[int, int]:
-    """Points where a client stands still, so that the others get far meanwhile."""
-    rng = world.rng
-    if rng.random() < 0.5:
-        return {}
-    return {rng.randrange(1, 16): rng.randrange(3, 40) for _ in range(rng.randrange(1, 4))}
 
 
 def _settle(world: World, scenario: Scenario) -> None:

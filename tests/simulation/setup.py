@@ -12,7 +12,8 @@ import random
 from typing import Any
 
 from .history import History, State
-from .world import DAY, EPOCH, TABLE, World
+from .misfortune import DAY
+from .world import EPOCH, TABLE, World
 
 
 class Encoding:

@@ -20,15 +20,13 @@ from .scenario import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 BUILD = Build()
-SCHEDULES = 500
-CHUNKS = 2
-"""So that two workers share the longest scenario."""
+SCHEDULES = 400
+"""Of each scenario; some 20 s in all on a quiet machine."""
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_no_schedule_breaks_an_invariant(name: str, chunk: int):
-    for seed in range(chunk * SCHEDULES, (chunk + 1) * SCHEDULES):
+def test_no_schedule_breaks_an_invariant(name: str):
+    for seed in range(SCHEDULES):
         try:
             run(BUILD, name, seed)
         except Exception as error:

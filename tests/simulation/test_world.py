@@ -8,9 +8,12 @@ import json
 import pytest
 
 from .build import Build, Edit, mutant
+from .client import Client
 from .history import Operation, Violation
+from .misfortune import Misfortune
+from .scheduler import Scheduler
 from .serial import Step, explain
-from .world import TABLE, Client, Misfortune, World
+from .world import TABLE, World
 
 BUILD = Build()
 
@@ -44,12 +47,13 @@ class Toy:
                 await store.put(found.info.key, new, if_match=None if self.mistake == "blind" else found.info.etag)
             except errors.ConflictError:
                 continue
-            except errors.UnknownOutcomeError:
+            except errors.UnknownOutcomeError as unknown:
                 if self.mistake == "conflict":
                     continue
                 now = json.loads((await store.get(found.info.key)).data)
                 if revision not in [now["revision"], *now["past"]]:
-                    if body["revision"] in [now["revision"], *now["past"]]:
+                    # Refused, and nobody has written since: a conflict. Never answered: it may still land.
+                    if unknown.status is not None and body["revision"] in [now["revision"], *now["past"]]:
                         continue
                     operation.outcome = "unknown"
                     break
@@ -74,7 +78,7 @@ def toy_world(seed: int, mistake: str = "", trace: bool = False) -> World:
         await toy.add("a")
         await toy.add("a")
 
-    world.run([(Client(world, f"c{i}"), program) for i in range(3)])
+    Scheduler(world).run([(Client(world, f"c{i}"), program) for i in range(3)])
     world.history.check()
     return world
 
