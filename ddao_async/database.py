@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
 from .catalog import Catalog, known_table
 from .documents import Documents
 from .engine import Engine, Settings
-from .errors import TransactionConflictError
+from .errors import SchemaError, TransactionConflictError
 from .lease import Lease
 from .lifetime import Lifetime
+from .model.codec import check_object
 from .model.record import Object, Record
 from .model.schema import Column, Schema, Table
 from .repository import Repository
@@ -126,7 +127,10 @@ class Database:
         """
         from .tables import create_tables  # the probe and builders are for starts, not for every import
 
-        created = await create_tables(self.catalog, self.schema if schema is None else schema)
+        wanted = self.schema if schema is None else schema
+        if not isinstance(wanted, Schema):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SchemaError(f"{wanted!r} is not a schema.", hint="Write create_tables(ddao.Schema.of(User, ...)).")
+        created = await create_tables(self.catalog, wanted)
         self._learn(created)
         return self.schema
 
@@ -229,15 +233,15 @@ class Database:
 
     async def insert(self, obj: Object) -> Object:
         """`Repository.insert` of an object."""
-        return await self._objects(obj.table_name).insert(obj)
+        return await self._objects(check_object(obj).table_name).insert(obj)
 
     async def update(self, obj: Object) -> Object:
         """`Repository.update` of an object."""
-        return await self._objects(obj.table_name).update(obj)
+        return await self._objects(check_object(obj).table_name).update(obj)
 
     async def upsert(self, obj: Object) -> bool:
         """`Repository.upsert` of an object."""
-        return await self._objects(obj.table_name).upsert(obj)
+        return await self._objects(check_object(obj).table_name).upsert(obj)
 
     async def find_by_id(self, table: str, id: str) -> Object | None:
         """`Repository.find_by_id` of a table."""

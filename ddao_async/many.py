@@ -76,9 +76,8 @@ async def get(repository: Single[T], ids: Sequence[str], concurrency: int) -> li
         found[id] = await repository.find_by_id(id)
 
     done = await each(dict.fromkeys(wanted), find, str, concurrency)
-    for failed in wanted:
-        if failed in done.failed:
-            raise done.failed[failed]
+    for error in done.failed.values():
+        raise error
     return [found[each_id] for each_id in wanted]
 
 

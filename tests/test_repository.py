@@ -339,6 +339,8 @@ async def test_objects_are_checked_by_the_stored_columns(db: ddao.Database) -> N
         await db.insert(ddao.Object("users", "1", {"email": "x", "name": "x", "age": "old"}))
     with pytest.raises(ddao.ValidationError, match=r"users\.email is missing"):
         await db.insert(ddao.Object("users", "1", {"name": "x"}))
+    with pytest.raises(ddao.ValidationError, match="User cannot be stored by table name"):
+        await db.insert(ANN)  # type: ignore[arg-type]
     obj = await db.insert(ddao.Object("users", "1", {"email": "x", "name": "x", "age": 1, "shoe": 43}))
     assert await db.find_by_id("users", "1") == obj
 

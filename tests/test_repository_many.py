@@ -131,6 +131,8 @@ async def test_get_many_keeps_the_order_and_delete_many_counts(items: ddao.Repos
     found = await items.get_many(["7", "nope", "3", "7"])
 
     assert [item and item.id for item in found] == ["7", None, "3", "7"]
+    with pytest.raises(ddao.ValidationError, match="not int"):
+        await items.get_many(["7", 5])  # type: ignore[list-item]
     deleted = await items.delete_many(["1", "nope", "2", "bad//id"])
     assert (deleted.succeeded, list(deleted.failed)) == (3, ["bad//id"])
     assert await items.count() == 8

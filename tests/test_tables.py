@@ -102,6 +102,8 @@ async def test_what_may_not_be_declared_is_refused(store: CountingStore) -> None
     async with ddao.Database(store) as db:
         with pytest.raises(ddao.SchemaError, match="unknown type"):
             await db.create_tables(ddao.Schema({"t": ddao.Table("t", [ddao.Column("a", "strng")])}))
+        with pytest.raises(ddao.SchemaError, match=r"Schema\.of"):
+            await db.create_tables(User)  # type: ignore[arg-type]
 
 
 async def test_transactions_are_chosen_once(store: CountingStore) -> None:

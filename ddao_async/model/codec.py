@@ -205,10 +205,7 @@ class ObjectCodec:
 
     def id_of(self, record: Object) -> str | None:
         """The id of an object, checked; None where it was left out."""
-        if not isinstance(record, Object):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValidationError(
-                f"A {type(record).__name__} cannot be stored by table name.", hint="Use ddao.Object(table, id, fields)."
-            )
+        check_object(record)
         if record.table_name != self.table.name:
             raise ValidationError(
                 f"An object of table {record.table_name!r} cannot be stored in {self.table.name!r}.",
@@ -230,6 +227,9 @@ class ObjectCodec:
         name, fields = self.table.name, record.fields
         if not isinstance(fields, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValidationError(f"{name}: fields are a dict, not a {type(fields).__name__}.", hint="Pass a dict.")
+        for field in fields:
+            if not isinstance(field, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ValidationError(f"{name}: {field!r} is no name of a field.", hint="Names are text.")
         check_tree(fields, name)
         for column in self._columns:
             value = fields.get(column.name)
@@ -269,6 +269,15 @@ class ObjectCodec:
     def merge(self, id: str, stored: bytes | msgspec.Raw, new: bytes) -> bytes:  # noqa: ARG002
         """The new fields: an object holds all that there are."""
         return new
+
+
+def check_object(record: object) -> Object:
+    """Return it, or raise a ValidationError unless it is an object."""
+    if isinstance(record, Object):
+        return record
+    raise ValidationError(
+        f"A {type(record).__name__} cannot be stored by table name.", hint="Use ddao.Object(table, id, fields)."
+    )
 
 
 def _located(table: str, error: Exception) -> str:

@@ -347,3 +347,7 @@ def test_an_object_of_another_table_or_class_is_refused() -> None:
         dynamic.id_of(Thing(id="1"))  # type: ignore[arg-type]
     with pytest.raises(ValidationError, match=r"t\.a\.b\[0\]: nan"):
         dynamic.encode(Object("t", "1", {"a": {"b": [math.nan]}}))
+    with pytest.raises(ValidationError, match="1 is no name of a field"):
+        dynamic.encode(Object("t", "1", {1: "x"}))  # type: ignore[dict-item]
+    with pytest.raises(ValidationError, match="fields are a dict, not a list"):
+        dynamic.encode(Object("t", "1", [1]))  # type: ignore[arg-type]
