@@ -219,12 +219,12 @@ class _Import:
         if self.journal is None:
             yield
             return
-        journal = self.journal
+        journal, is_over = self.journal, asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                saving = group.create_task(self._save_regularly(feed, journal))
+                group.create_task(_save_regularly(feed, journal, is_over))
                 yield
-                saving.cancel()
+                is_over.set()
         except BaseException:
             with anyio.move_on_after(5, shield=True):
                 try:
@@ -233,11 +233,6 @@ class _Import:
                     _log.warning("The journal of import %r could not be written at its end: %s", journal.name, error)
             raise
         await _save(feed, journal)
-
-    async def _save_regularly(self, feed: Feed, journal: Journal) -> None:
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            await _save(feed, journal)
 
     async def _work(self, feed: Feed) -> None:
         while (item := await feed.next()) is not None:
@@ -298,6 +293,13 @@ class _Import:
         self.report.resumed = self._done_before + self._writer.met
         if self._options.on_progress is not None:
             self._options.on_progress(self.report)
+
+
+async def _save_regularly(feed: Feed, journal: Journal, is_over: asyncio.Event) -> None:
+    while not is_over.is_set():
+        with anyio.move_on_after(SAVE_SECONDS):
+            await is_over.wait()
+        await _save(feed, journal)
 
 
 async def _save(feed: Feed, journal: Journal) -> None:

@@ -137,13 +137,19 @@ class Journal:
         Raises:
             ConflictError: Another run has taken it over: stop.
         """
-        try:
-            await self._put(file, part, is_done, done, self._versions[file, part])
-        except ConflictError as error:
-            raise ConflictError(
-                f"Another process has taken over the import {self.name!r}.",
-                hint="Let that one finish; nothing is lost.",
-            ) from error
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._put(file, part, is_done, done, self._versions[file, part])
+                return
+            except ConflictError as error:
+                # An earlier write of this very run, cut off before its answer, is no other process.
+                held = await self._read(_entry_key(self.name, file, part), Entry)
+                if held is None or held[0].run != self._run or attempt == _ATTEMPTS:
+                    raise ConflictError(
+                        f"Another process has taken over the import {self.name!r}.",
+                        hint="Let that one finish; nothing is lost.",
+                    ) from error
+                self._versions[file, part] = held[1]
 
     async def _put(self, file: int, part: int, is_done: bool, done: Done, version: str) -> Entry:
         engine, key = self._engine, _entry_key(self.name, file, part)

@@ -172,6 +172,28 @@ async def test_the_journal_is_small_and_says_how_far_it_is(tmp_path: Path) -> No
     assert (entry["is_done"], entry["done"]["rows"], entry["done"]["bytes"]) == (True, 50, files[1].stat().st_size)
 
 
+async def test_a_save_whose_answer_never_came_is_no_other_process(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", [{"id": str(n)} for n in range(50)])
+    inner = ddao.MemoryAdapter()
+    lost = 0
+
+    class Losing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        async def put(self, key: str, data: bytes, **options: Any) -> ddao.ObjectInfo:
+            nonlocal lost
+            info = await inner.put(key, data, **options)
+            if "_imports" in key and options.get("if_match") and lost < 3:
+                lost += 1
+                await inner.put(key, data + b" ", if_match=info.etag)  # an etag that the writer never learns
+            return info
+
+    report = await ddao.Database(Losing()).import_records("t", file, resume=True)
+
+    assert (report.inserted, lost > 0) == (50, True)
+
+
 async def test_an_import_that_is_done_is_not_done_again(tmp_path: Path) -> None:
     file = write(tmp_path / "rows.jsonl", [{"id": str(n)} for n in range(50)])
     store = ddao.MemoryAdapter()
