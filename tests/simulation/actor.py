@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from .client import Client
-from .history import Operation
+from .history import FOREIGN, Operation
 from .world import TABLE, World
 
 Fields = dict[str, Any]
@@ -101,7 +101,7 @@ class Actor:
 
             def changed(document: Any) -> bytes:
                 before = decoded(document)
-                operation.reads = {doc: document.revision}
+                operation.reads = {doc: revision(document)}
                 operation.intended = {doc: before | change(before)}
                 return encoded(operation.intended[doc] or {})
 
@@ -271,7 +271,7 @@ class Origin:
 
 
 def revision(document: Any) -> str | None:
-    return None if document is None else document.revision
+    return None if document is None else document.revision or FOREIGN
 
 
 def encoded(fields: Fields) -> bytes:

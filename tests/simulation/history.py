@@ -16,6 +16,10 @@ REFUSED = frozenset(("exists", "duplicate", "missing", "conflict", "aborted", "f
 """Outcomes that promise that nothing happened."""
 
 
+FOREIGN = "foreign"
+"""Stands for the revision of a document that another tool wrote, which has none."""
+
+
 class Violation(AssertionError):
     """The run broke an invariant; the message says which."""
 
@@ -24,7 +28,7 @@ class Violation(AssertionError):
 class State:
     """One committed document, as the bucket holds it."""
 
-    revision: str | None
+    revision: str
     fields: dict[str, Any]
     tags: dict[str, str]
 

@@ -40,6 +40,7 @@ class Setup:
         self.world = world
         self.rng: random.Random = world.rng
         self._columns = columns
+        self._foreign = random.Random(f"{world.seed}/foreign")
         self._initial: dict[str, State | None] = {}
         world.loop.now = EPOCH - 10 * DAY  # what lies there is old
         self.state(**dict.fromkeys(columns, "complete"))
@@ -71,6 +72,8 @@ class Setup:
             "updated_at": "2026-01-01T00:00:00Z",
             "revision": f"0{id}",
         }
+        if not self._columns and self._foreign.random() < 0.15:
+            del body["revision"]  # another tool wrote it
         if tags and tag_of:
             body["tags"] = tag_of
         if fence:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .build import Build
 from .client import Client, short
-from .history import History, Sent, State, Violation
+from .history import FOREIGN, History, Sent, State, Violation
 from .loop import OWNER, SimulationLoop
 from .misfortune import Misfortune
 
@@ -141,4 +141,4 @@ class World:
 
 
 def _state(body: dict[str, Any]) -> State:
-    return State(body.get("revision"), body.get("fields") or {}, body.get("tags") or {})
+    return State(body.get("revision") or FOREIGN, body.get("fields") or {}, body.get("tags") or {})
