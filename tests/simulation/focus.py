@@ -50,6 +50,12 @@ def small_leaps(plan: Misfortune, rng: random.Random) -> None:
     plan.leap = Leap(rng.choice((0.0, 0.02, 0.05)), (0.5 * MINUTE, 2 * MINUTE, 5 * MINUTE))
 
 
+def sometimes_small_leaps(plan: Misfortune, rng: random.Random) -> None:
+    """Minutes only, in some of the runs."""
+    if rng.random() < 0.4:
+        small_leaps(plan, rng)
+
+
 def quiet(plan: Misfortune, rng: random.Random) -> None:
     """The clock moves by sleeping only, and whoever does not stand still goes on."""
     plan.leap, plan.hold, plan.late = Leap(), 0.0, 0.0

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .focus import Focus, late_twin, late_under_new_index, lost_decision, lost_update, quick_changes, quiet, small_leaps
+from .focus import (
+    Focus,
+    late_twin,
+    late_under_new_index,
+    lost_decision,
+    lost_update,
+    quick_changes,
+    quiet,
+    small_leaps,
+    sometimes_small_leaps,
+)
 from .scenario_document import (
     aborted_owner,
     decision_gone,
@@ -64,11 +74,11 @@ SCENARIOS = {
     "index": Scenario(index, "x"),
     "mixed": Scenario(mixed, "xu"),
     "leases": Scenario(leases),
-    "build": Scenario(build_beside, "x", timed=True),
+    "build": Scenario(build_beside, "x", timed=True, focus=sometimes_small_leaps),
     "build_lost": Scenario(lost_beside, "x", timed=True, focus=late_under_new_index),
     "build_unique": Scenario(build_unique, "u", timed=True),
     "built_claims": Scenario(built_claims, "u", timed=True, focus=quiet),
     "drop": Scenario(drop_beside, "xu", timed=True),
     "back_again": Scenario(back_again, "xu", timed=True, focus=small_leaps),
-    "vacuum": Scenario(vacuuming, "xu", timed=True),
+    "vacuum": Scenario(vacuuming, "xu", timed=True, focus=sometimes_small_leaps),
 }

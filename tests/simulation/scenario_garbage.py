@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from .actor import Actor
 from .misfortune import DAY
 from .setup import Setup
-from .step import Program, Step, delete, find, insert, program, put, tx
+from .step import Program, Step, delete, find, insert, program, put, sleepy, tx
 
 
 def vacuuming(w: Setup) -> list[Program]:
@@ -42,4 +42,7 @@ def vacuuming(w: Setup) -> list[Program]:
         return a.vacuum()
 
     third = [program(one(), one()), program(clean, one()), program(lambda a: a.sleep(DAY), one())]
-    return [program(clean, clean), program(one(), one()), r.choice(third)]
+    first = program(clean, clean)
+    if r.random() < 0.4:
+        first = sleepy(w, first, longest=24)
+    return [first, program(one(), one()), r.choice(third)]

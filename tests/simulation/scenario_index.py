@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from .actor import Actor
 from .misfortune import DAY
 from .setup import Setup
-from .step import Program, Step, add, delete, find, insert, look, once, program, put, slowly, tx, when
+from .step import Program, Step, add, delete, find, insert, look, once, program, put, sleepy, slowly, tx, when
 
 
 def build_beside(w: Setup) -> list[Program]:
@@ -36,7 +36,10 @@ def build_beside(w: Setup) -> list[Program]:
     if r.random() < 0.3:
         build += [lambda a: a.sleep(DAY), lambda a: a.vacuum()]
     third = ((one(), one()), (look("x", "1"), look("x", "2")), (lambda a: a.vacuum(), one()))
-    return [program(*build), program(one(), one()), program(*r.choice(third))]
+    second = program(one(), one())
+    if r.random() < 0.3:
+        second = sleepy(w, second, longest=5)
+    return [program(*build), second, program(*r.choice(third))]
 
 
 def lost_beside(w: Setup) -> list[Program]:
@@ -113,14 +116,6 @@ def back_again(w: Setup) -> list[Program]:
     if not is_there:
         w.state(**{column: None})
 
-    def sleepy(steps: list[Step], longest: int = 16) -> Program:
-        async def run(a: Actor) -> None:
-            if r.random() < 0.7:
-                a.client.naps = {r.randrange(1, longest): r.choice((1100.0, 2200.0, 3000.0, 3400.0))}
-            await program(*steps)(a)
-
-        return run
-
     def build(a: Actor) -> Awaitable[None]:
         return a.build(column)
 
@@ -132,6 +127,8 @@ def back_again(w: Setup) -> list[Program]:
         return r.choice((put(doc, **{column: v}), add(doc, 1), insert("k", n=1, **{column: v}), look(column, v)))
 
     if not is_there:
-        return [sleepy([build]), sleepy([drop, build]), sleepy([one(), one()], 5)]
-    second = r.choice(([once(w, column, None, build)], [build], [one(), one()]))
-    return [sleepy([drop, *r.choice(([build], []))]), sleepy(second), sleepy([one(), one()], 5)]
+        programs = [program(build), program(drop, build)]
+    else:
+        second = r.choice(([once(w, column, None, build)], [build], [one(), one()]))
+        programs = [program(drop, *r.choice(([build], []))), program(*second)]
+    return [*(sleepy(w, each) for each in programs), sleepy(w, program(one(), one()), longest=5)]

@@ -91,6 +91,17 @@ def once(w: Setup, column: str, state: str | None, step: Step) -> Step:
     return when(lambda: w.world.index_state(column) == state, step)
 
 
+def sleepy(w: Setup, program: Program, *, longest: int = 16) -> Program:
+    """More often than not, one of the first answers arrives after most of an hour."""
+
+    async def run(a: Actor) -> None:
+        if w.rng.random() < 0.7:
+            a.client.naps = {w.rng.randrange(1, longest): w.rng.choice((1100.0, 2200.0, 3000.0, 3400.0))}
+        await program(a)
+
+    return run
+
+
 def slowly(w: Setup, step: Step, *points: int) -> Step:
     """Stand still after the answers of these numbers."""
 
