@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -69,6 +69,7 @@ async def add_indexes(
     concurrency: int = CONCURRENCY,
     on_wait: Callable[[float], object] | None = None,
     on_document: Callable[[str], object] | None = None,
+    pass_over: Callable[[Builder], Awaitable[object]] | None = None,
 ) -> Built:
     """
     Build indexes over what a table holds, and let readers use them.
@@ -78,6 +79,8 @@ async def add_indexes(
         exclusive: Nobody else writes to the table now or did so in the last minutes: the wait is skipped.
         on_wait: Called with the seconds of the wait before it begins.
         on_document: Called with each id that is done, for progress.
+        pass_over: Instead of the builder's own: has every document of the table go through `index` of builders with the
+            same `builds`, in other processes perhaps, and adds what they found to this one.
 
     Raises:
         SchemaError: An index of this name is another one; documents share a value that shall be unique (all of them
@@ -96,7 +99,7 @@ async def add_indexes(
         await engine.sleep(engine.quiet_time)
     builder = Builder(engine, table, {name: build for name, index in marked.indexes.items() if index.build == build})
     try:
-        await builder.pass_over(concurrency, on_document)
+        await (pass_over(builder) if pass_over else builder.pass_over(concurrency, on_document))
         finished = await _finish(engine, table, build, set(builder.duplicates))
         if builder.builds.keys() - builder.duplicates.keys() - set(finished):
             raise SupersededError
@@ -187,6 +190,13 @@ class Builder:
     async def pass_over(self, concurrency: int, on_document: Callable[[str], object] | None = None) -> None:
         """Every document of the table, `concurrency` at a time."""
 
+        await self.pass_over_ids(ids_of(self.engine, self.table.name), concurrency, on_document)
+
+    async def pass_over_ids(
+        self, ids: AsyncIterator[str], concurrency: int, on_document: Callable[[str], object] | None = None
+    ) -> None:
+        """Each of these documents, `concurrency` at a time."""
+
         async def one(id: str) -> None:
             try:
                 await self.index(id)
@@ -196,7 +206,7 @@ class Builder:
             if on_document is not None:
                 on_document(id)
 
-        await for_each(ids_of(self.engine, self.table.name), one, concurrency=concurrency)
+        await for_each(ids, one, concurrency=concurrency)
 
     async def index(self, id: str) -> None:
         """

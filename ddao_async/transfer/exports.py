@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -108,13 +108,14 @@ async def export_documents(
     ranges: int = RANGES,
     concurrency: int = CONCURRENCY,
     on_progress: Callable[[ExportReport], object] | None = None,
+    prefixes: Sequence[str] | None = None,
 ) -> ExportReport:
-    """As `Repository.export`."""
+    """As `Repository.export`. `prefixes`: only documents whose keys begin with one of these."""
     if ranges < 1 or concurrency < 1:
         raise ConfigurationError(f"ranges={ranges}, concurrency={concurrency}: at least 1.", hint="Leave them out.")
     path = None if callable(target) else Path(target)
     kind = format_of(path or Path(), format)
-    export = _Export(documents, table, concurrency, on_progress)
+    export = _Export(documents, table, concurrency, on_progress, prefixes)
     try:
         if callable(target):
             if kind == "parquet":
@@ -144,8 +145,10 @@ class _Export:
         table: Table,
         concurrency: int,
         on_progress: Callable[[ExportReport], object] | None,
+        prefixes: Sequence[str] | None,
     ) -> None:
         self.report = ExportReport(table.name)
+        self._prefixes = prefixes
         self._documents = documents
         self._table = table
         self._codec = ObjectCodec(table)
@@ -203,7 +206,10 @@ class _Export:
     async def _each(self, take: Callable[[dict[str, Any]], Awaitable[None]], ranges: int) -> None:
         """Hand every document on, ranges of keys side by side."""
         store, prefix = self._documents.engine.store, objects_prefix(self._table.name)
-        prefixes = deque([prefix] if ranges == 1 else await prefixes_of(store, prefix))
+        if self._prefixes is not None:
+            prefixes = deque(self._prefixes)
+        else:
+            prefixes = deque([prefix] if ranges == 1 else await prefixes_of(store, prefix))
         gate = self._documents.engine.gate
         gate.open(self._concurrency)
         try:

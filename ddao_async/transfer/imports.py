@@ -56,6 +56,7 @@ class ImportReport(msgspec.Struct):
         resumed: Rows among the counts that an earlier run had done.
         created_columns: Name to type of the columns, if the import created the table.
         name: Of the import; empty if it has no name that another run would share.
+        parts: How many the import is split into.
     """
 
     table: str
@@ -67,6 +68,7 @@ class ImportReport(msgspec.Struct):
     bytes_read: int = 0
     created_columns: dict[str, str] | None = None
     name: str = ""
+    parts: int = 1
 
     @property
     def rows(self) -> int:
@@ -88,6 +90,25 @@ async def import_records(
             await job.run(readings, exits)
         except BaseExceptionGroup as group:
             raise _first(cast(Any, group)) from None
+        return job.report
+
+
+async def prepare_import(
+    db: Tables, kind: type[Record] | str, source: object, **given: Unpack[ImportOptions]
+) -> ImportReport | None:
+    """
+    Create the table and the journal of an import whose parts other processes will do; writes no row.
+
+    Returns:
+        A report without counts, its `parts` being those to do; None: there are no rows.
+    """
+    options = checked(given)
+    async with AsyncExitStack() as exits:
+        readings = [Reading(each, exits) for each in sources_of(source, format=options.format)]
+        job = await _prepared(db, kind, readings, options)
+        if job is None:
+            return None
+        job.report.parts = job.parts
         return job.report
 
 
