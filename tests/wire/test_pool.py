@@ -255,6 +255,35 @@ async def test_a_waiter_that_is_cancelled_passes_its_connection_on(peer: Peer) -
     await lane.close()
 
 
+async def test_a_call_that_is_cancelled_gives_its_place_free_at_once(peer: Peer) -> None:
+    """A server that never answers holds no connection of a caller who went away."""
+    lane = lane_to(peer.url, max_connections=1)
+    peer.say(Answer(b"", then="hang"), http(200, b"own"))
+    task = asyncio.create_task(send(lane))
+    await settle()
+    task.cancel()
+    await asyncio.wait([task])
+
+    found = await send(lane, seconds=1)
+
+    assert found.body == b"own"
+    assert peer.connections == 2
+    await lane.close()
+
+
+async def test_a_waiter_that_is_cancelled_leaves_the_line(peer: Peer) -> None:
+    lane = lane_to(peer.url, max_connections=1)
+    peer.say(Answer(b"", then="hang"))
+    tasks = [asyncio.create_task(send(lane)) for _ in range(3)]
+    await settle()
+    tasks[1].cancel()
+    await asyncio.wait([tasks[1]])
+
+    assert len(pool_of(lane)._waiters) == 1
+    await lane.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_a_waiter_that_is_cancelled_while_the_connection_is_made(peer: Peer, lane: WireLane) -> None:
     task = asyncio.create_task(send(lane))
     await asyncio.sleep(0)
