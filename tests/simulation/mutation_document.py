@@ -7,7 +7,7 @@ from .build import Edit, Mutation
 DOCUMENTS = {
     "no_revision": Mutation(
         "values_back",
-        (),
+        (0, 1, 2),
         [
             Edit(
                 "writing.py",
@@ -18,7 +18,7 @@ DOCUMENTS = {
     ),
     "lost_answer_taken_for_conflict": Mutation(
         "updating",
-        (),
+        (456, 1064, 1405),
         [
             Edit(
                 "model/body.py",
@@ -29,7 +29,7 @@ DOCUMENTS = {
     ),
     "create_repeated": Mutation(
         "takeover",
-        (),
+        (374, 1592, 1600),
         [
             Edit(
                 "writing.py",
@@ -40,7 +40,7 @@ DOCUMENTS = {
     ),
     "lost_insert_replayed": Mutation(
         "deleting",
-        (),
+        (121, 191, 217),
         [
             Edit(
                 "writing.py",
@@ -52,7 +52,7 @@ DOCUMENTS = {
     ),
     "unconditional_delete": Mutation(
         "deleting",
-        (),
+        (194, 218, 348),
         [
             Edit(
                 "settle.py",

@@ -7,7 +7,7 @@ from .build import Edit, Mutation
 INDEXES = {
     "entries_without_tags": Mutation(
         "index",
-        (),
+        (0, 2, 3),
         [
             Edit(
                 "model/keys.py",
@@ -18,7 +18,7 @@ INDEXES = {
     ),
     "readers_delete_entries": Mutation(
         "index",
-        (),
+        (28, 41, 54),
         [
             Edit(
                 "lookup.py",
@@ -36,7 +36,7 @@ INDEXES = {
     ),
     "complete_without_wait": Mutation(
         "build",
-        (),
+        (60, 61, 90),
         [
             Edit(
                 "maintenance/build.py",
@@ -47,7 +47,7 @@ INDEXES = {
     ),
     "complete_after_120_seconds": Mutation(
         "build",
-        (),
+        (123, 403, 616),
         [
             Edit(
                 "maintenance/build.py",
@@ -58,7 +58,7 @@ INDEXES = {
     ),
     "entries_not_recorded": Mutation(
         "build",
-        (),
+        (3, 4, 9),
         [
             Edit(
                 "maintenance/build.py",
@@ -69,7 +69,7 @@ INDEXES = {
     ),
     "claims_not_recorded": Mutation(
         "built_claims",
-        (),
+        (11, 17, 48),
         [
             Edit(
                 "maintenance/build.py",
@@ -85,7 +85,7 @@ INDEXES = {
     ),
     "read_while_building": Mutation(
         "build",
-        (),
+        (7, 16, 21),
         [
             Edit(
                 "lookup.py",
@@ -98,7 +98,7 @@ INDEXES = {
     ),
     "old_copy_used": Mutation(
         "build",
-        (),
+        (151, 233, 382),
         [
             Edit(
                 "state.py",
@@ -109,7 +109,7 @@ INDEXES = {
     ),
     "new_copy_without_starting_over": Mutation(
         "build",
-        (),
+        (494, 3675, 5240),
         [
             Edit(
                 "conditional.py",
@@ -122,7 +122,7 @@ INDEXES = {
     ),
     "copies_compared_by_states": Mutation(
         "back_again",
-        (),
+        (1004, 3413, 3539),
         [
             Edit(
                 "state.py",
@@ -133,7 +133,7 @@ INDEXES = {
     ),
     "state_without_nonce": Mutation(
         "back_again",
-        (),
+        (9, 146, 283),
         [
             Edit(
                 "state.py",
@@ -149,7 +149,7 @@ INDEXES = {
     ),
     "tags_of_an_earlier_index_trusted": Mutation(
         "build",
-        (),
+        (13, 25, 29),
         [
             Edit(
                 "maintenance/build.py",
@@ -160,7 +160,7 @@ INDEXES = {
     ),
     "dropped_in_one_step": Mutation(
         "drop",
-        (),
+        (124, 413, 450),
         [
             Edit(
                 "maintenance/drop.py",
@@ -171,7 +171,7 @@ INDEXES = {
     ),
     "entries_deleted_of_an_index_that_is_back": Mutation(
         "back_again",
-        (),
+        (2, 11, 70),
         [
             Edit(
                 "maintenance/drop.py",
@@ -182,7 +182,7 @@ INDEXES = {
     ),
     "lost_write_started_over_under_a_new_index": Mutation(
         "build_lost",
-        (),
+        (942,),
         [
             Edit(
                 "conditional.py",

@@ -7,7 +7,7 @@ from .build import Edit, Mutation
 LEASES = {
     "lease_taken_before_its_end": Mutation(
         "leases",
-        (),
+        (0, 1, 4),
         [
             Edit(
                 "lease.py",
@@ -18,7 +18,7 @@ LEASES = {
     ),
     "lease_token_does_not_grow": Mutation(
         "leases",
-        (),
+        (3, 13, 17),
         [
             Edit(
                 "lease.py",

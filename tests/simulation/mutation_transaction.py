@@ -7,7 +7,7 @@ from .build import Edit, Mutation
 TRANSACTIONS = {
     "no_validation": Mutation(
         "skew",
-        (),
+        (4, 8, 11),
         [
             Edit(
                 "transaction/commit.py",
@@ -18,7 +18,7 @@ TRANSACTIONS = {
     ),
     "decision_deleted_first": Mutation(
         "transfers",
-        (),
+        (0, 1, 2),
         [
             Edit(
                 "transaction/commit.py",
@@ -29,7 +29,7 @@ TRANSACTIONS = {
     ),
     "aborted_deleted_after_lost_answer": Mutation(
         "aborted_owner",
-        (),
+        (76, 90, 982),
         [
             Edit(
                 "transaction/commit.py",
@@ -40,7 +40,7 @@ TRANSACTIONS = {
     ),
     "no_second_look_at_missing": Mutation(
         "decision_gone",
-        (),
+        (70, 410, 620),
         [
             Edit(
                 "settle.py",
@@ -59,7 +59,7 @@ TRANSACTIONS = {
     ),
     "no_second_look_at_aborted": Mutation(
         "aborted_owner",
-        (),
+        (502, 2695),
         [
             Edit(
                 "settle.py",
@@ -78,7 +78,7 @@ TRANSACTIONS = {
     ),
     "written_over_undecided_intent": Mutation(
         "updating",
-        (),
+        (6, 14, 27),
         [
             Edit(
                 "settle.py",
@@ -91,7 +91,7 @@ TRANSACTIONS = {
     ),
     "rolled_back_to_old_bytes": Mutation(
         "overtaken",
-        (),
+        (113, 224, 1113),
         [
             Edit(
                 "settle.py",
@@ -102,7 +102,7 @@ TRANSACTIONS = {
     ),
     "create_prewrite_repeated": Mutation(
         "deleting",
-        (),
+        (3681,),
         [
             Edit(
                 "transaction/commit.py",
@@ -113,7 +113,7 @@ TRANSACTIONS = {
     ),
     "missing_keys_unlocked": Mutation(
         "one_is_missing",
-        (),
+        (254, 803, 1558),
         [
             Edit(
                 "transaction/plan.py",
@@ -129,7 +129,7 @@ TRANSACTIONS = {
     ),
     "aborted_created_after_lost_committed": Mutation(
         "aborted_owner",
-        (),
+        (9, 24, 26),
         [
             Edit(
                 "transaction/commit.py",
@@ -145,7 +145,7 @@ TRANSACTIONS = {
     ),
     "no_hour": Mutation(
         "vacuum",
-        (),
+        (710, 872, 1201),
         [
             Edit(
                 "conditional.py",

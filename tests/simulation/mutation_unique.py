@@ -7,7 +7,7 @@ from .build import Edit, Mutation
 UNIQUES = {
     "fence_forgotten_by_delete": Mutation(
         "takeover",
-        (),
+        (143, 369, 405),
         [
             Edit(
                 "settle.py",
@@ -18,7 +18,7 @@ UNIQUES = {
     ),
     "no_fence": Mutation(
         "takeover",
-        (),
+        (11, 24, 27),
         [
             Edit(
                 "claims.py",
@@ -33,7 +33,7 @@ UNIQUES = {
     ),
     "own_id_unfenced": Mutation(
         "takeover",
-        (),
+        (10, 13, 17),
         [
             Edit(
                 "claims.py",
@@ -44,7 +44,7 @@ UNIQUES = {
     ),
     "claim_kept_after_failed_put": Mutation(
         "takeover",
-        (),
+        (492, 729, 1590),
         [
             Edit(
                 "claims.py",
@@ -60,7 +60,7 @@ UNIQUES = {
     ),
     "claim_released_unconditionally": Mutation(
         "takeover",
-        (),
+        (11, 24, 33),
         [
             Edit(
                 "settle.py",

@@ -7,7 +7,7 @@ from .build import Edit, Mutation
 VACUUM = {
     "vacuum_without_dying": Mutation(
         "vacuum",
-        (),
+        (396, 419, 544),
         [
             Edit(
                 "maintenance/bury.py",
@@ -17,8 +17,8 @@ VACUUM = {
         ],
     ),
     "vacuum_with_late_delete": Mutation(
-        "vacuum",
-        (),
+        "burying",
+        (4550,),
         [
             Edit(
                 "maintenance/bury.py",
@@ -34,7 +34,7 @@ VACUUM = {
     ),
     "vacuum_of_young_things": Mutation(
         "vacuum",
-        (),
+        (48, 158, 212),
         [
             Edit(
                 "maintenance/vacuum.py",
@@ -45,7 +45,7 @@ VACUUM = {
     ),
     "vacuum_of_decision_before_intents": Mutation(
         "vacuum",
-        (),
+        (24, 57),
         [
             Edit(
                 "maintenance/vacuum.py",
@@ -56,7 +56,7 @@ VACUUM = {
     ),
     "dying_written_over": Mutation(
         "vacuum",
-        (),
+        (187, 262, 710),
         [
             Edit(
                 "settle.py",

@@ -33,7 +33,7 @@ from .scenario_document import (
     updating,
     values_back,
 )
-from .scenario_garbage import vacuuming
+from .scenario_garbage import burying, vacuuming
 from .scenario_index import back_again, build_beside, build_unique, built_claims, drop_beside, lost_beside
 from .scenario_value import index, leases, mixed, takeover, unique
 from .setup import Setup
@@ -80,5 +80,6 @@ SCENARIOS = {
     "built_claims": Scenario(built_claims, "u", timed=True, focus=quiet),
     "drop": Scenario(drop_beside, "xu", timed=True),
     "back_again": Scenario(back_again, "xu", timed=True, focus=small_leaps),
+    "burying": Scenario(burying, "u", timed=True, focus=quiet),
     "vacuum": Scenario(vacuuming, "xu", timed=True, focus=sometimes_small_leaps),
 }

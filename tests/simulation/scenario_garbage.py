@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from .actor import Actor
 from .misfortune import DAY
 from .setup import Setup
-from .step import Program, Step, delete, find, insert, program, put, sleepy, tx
+from .step import Program, Step, delete, find, insert, program, put, sleepy, tx, when
 
 
 def vacuuming(w: Setup) -> list[Program]:
@@ -46,3 +46,16 @@ def vacuuming(w: Setup) -> list[Program]:
     if r.random() < 0.4:
         first = sleepy(w, first, longest=24)
     return [first, program(one(), one()), r.choice(third)]
+
+
+def burying(w: Setup) -> list[Program]:
+    """`vacuum` falls asleep between marking a key and deleting it, and somebody wants to write there."""
+    w.ignore_conditions_on_delete()
+    w.absent("k"), w.claim(None, "p")
+
+    async def clean(a: Actor) -> None:
+        a.client.naps = {w.rng.randrange(4, 14): w.rng.choice((100.0, 1100.0, 2200.0))}
+        await a.vacuum()
+
+    late = when(w.world.is_dying, insert("k", n=1, u="p"))
+    return [program(clean), program(late), program(insert("k", n=2), find("k"))]

@@ -123,6 +123,11 @@ class Setup:
         }
         self._put(f"tables/{TABLE}/_state.json", _compact(body))
 
+    def ignore_conditions_on_delete(self) -> None:
+        """The server has no conditional DELETE."""
+        capabilities = self.world.build.protocol.Capabilities
+        self.world.capabilities = capabilities(conditional_put=True, conditional_delete=False, sorted_list=True)
+
     def done(self) -> None:
         """The run may begin."""
         self.world.history = History(self._initial)

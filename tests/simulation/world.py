@@ -73,6 +73,10 @@ class World:
         body = self.object(f"tables/{TABLE}/objects/{id}.json")
         return body is not None and "fence" in body
 
+    def is_dying(self) -> bool:
+        """Is any key about to be deleted without a condition?"""
+        return any("dying" in (self.object(key) or {}) for key in self.keys(f"tables/{TABLE}/objects/"))
+
     def index_state(self, column: str) -> str | None:
         """What `_state.json` says of an index; None: there is none."""
         indexes = (self.object(f"tables/{TABLE}/_state.json") or {"indexes": {}})["indexes"]
