@@ -49,6 +49,7 @@ async def measured(url: str, file: Path, table: str, key: str | None, records: i
         idle, cpu, began = memory.peak_bytes(), time.process_time(), time.perf_counter()
 
         def on_progress(now: Any) -> None:
+            print(json.dumps({"new": now.rows - now.resumed}), file=sys.stderr, flush=True)
             for share in SHARES:
                 if f"{share:.0%}" not in peaks and now.rows >= share * records:
                     peaks[f"{share:.0%}"] = round((memory.peak_bytes() - idle) / 2**20, 1)
@@ -96,15 +97,16 @@ def run_kills(url: str, *, seed: int = 1) -> dict[str, Any]:
     command = _child(url, file, "airports", "icao", len(codes))
     draw, began, killed = random.Random(seed), time.perf_counter(), 0
     while killed < KILLS:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            process.communicate(timeout=draw.uniform(1.0, 2.5))
-        except subprocess.TimeoutExpired:
+        enough = draw.randint(1, 5000)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            for line in process.stderr or ():
+                if line.startswith('{"new"') and json.loads(line)["new"] >= enough:
+                    break
+            time.sleep(draw.uniform(0, 0.3))
+            if process.poll() is not None:
+                break  # it was faster than the kills
             process.send_signal(signal.SIGKILL)
-            process.communicate()
             killed += 1
-        else:
-            break  # it was faster than the kills
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
