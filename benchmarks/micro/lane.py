@@ -1,10 +1,11 @@
 """
 CPU per small operation: the wire lane and the public store beside obstore and aiobotocore, in interleaved rounds.
 
-    python benchmarks/micro/lane.py http://127.0.0.1:7990 --rounds 11
+    python -m benchmarks.micro.lane --rounds 11                    on the harness's null server
+    python -m benchmarks.micro.lane --url http://127.0.0.1:9000    on another one
 
-The server should cost nothing (a null server): what is measured is the client. Each competitor runs in a process of
-its own and is asked for one round at a time; printed are medians of CPU per operation and of the per-round ratios.
+What is measured is the client. Each competitor runs in a process of its own and is asked for one round at a time;
+printed are medians of CPU per operation, their quartiles, and medians of the per-round ratios to the first.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ async def store(url: str, stack: AsyncExitStack) -> Call:
     return call
 
 
-async def obstore(url: str, stack: AsyncExitStack) -> Call:
+async def obstore(url: str, _stack: AsyncExitStack) -> Call:
     """obstore (Rust)."""
     from obstore.store import S3Store
 
@@ -153,9 +154,9 @@ async def serve(name: str, url: str, concurrency: int) -> None:
 
 
 def main() -> None:
-    """Ask each competitor for a round, in turn, and print the table."""
+    """Read the arguments; run a null server where none is given."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url")
+    parser.add_argument("--url", help="an S3 endpoint with a bucket `bkt`; left out: a null server of its own")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--count", type=int, default=2000)
@@ -171,11 +172,25 @@ def main() -> None:
         else:
             asyncio.run(serve(options.serve, options.url, options.concurrency))
         return
+    if options.url is None:
+        null = [sys.executable, "-m", "benchmarks.null_server"]
+        with subprocess.Popen(null, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            options.url = server.stdout.readline().split()[-1]
+            compare(options)
+            server.stdin.close()
+    else:
+        compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Ask each competitor for a round, in turn, and print the table."""
     names = options.competitors.split(",")
     environment = os.environ | {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
     workers = {
         name: subprocess.Popen(
-            [sys.executable, __file__, *sys.argv[1:], "--serve", name],
+            [sys.executable, "-m", "benchmarks.micro.lane", *sys.argv[1:], "--url", options.url, "--serve", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

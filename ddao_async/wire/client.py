@@ -127,13 +127,14 @@ class WireLane:
             is_head=encoded.method == "HEAD",
             max_bytes=_MAX_BYTES.get(request.operation, MAX_OTHER_BYTES),
         )
-        pool.watch(connection.deadline)
+        if connection.deadline < pool.sweep_at:
+            pool.watch(connection.deadline)
         try:
             answer = await future
         except BaseException as error:
             _give_up(pool, connection, future, error)
             raise
-        return self._read(request, answer)
+        return self._checked(response, request, answer)
 
     async def open(self, request: Request, deadline: float) -> BodyStream:
         """Make one attempt at a get, up to the head of its answer. The body holds a connection until its end."""
@@ -217,9 +218,6 @@ class WireLane:
         form = template(encoded.method, self._endpoint.host, names)
         return signed_head(form, moment, encoded.path, encoded.query, payload_hash, values, signed, length)
 
-    def _read(self, request: Request, answer: Answer) -> Response:
-        return self._checked(response, request, answer)
-
     def _checked(self, read: Callable[[Request, Answer], Response], request: Request, answer: Answer) -> Response:
         try:
             found = read(request, answer)
@@ -249,7 +247,7 @@ class WireLane:
         except BaseException as error:
             _give_up(pool, connection, future, error)
             raise
-        return self._read(request, answer)
+        return self._checked(response, request, answer)
 
     async def _ask(self, deadline: float) -> None:
         """Ask the source for credentials, one task for all."""

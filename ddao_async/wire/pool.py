@@ -45,6 +45,9 @@ class Pool:
     """
     The connections to one server, in one event loop.
 
+    Attributes:
+        sweep_at: When the sweep comes by next; whoever has an earlier deadline says so (`watch`).
+
     Args:
         dial: Makes a connection: gets a factory of protocols, awaits until one is connected.
         max_connections: The most connections, and so the most requests in flight.
@@ -77,7 +80,7 @@ class Pool:
         self._dials: set[asyncio.Task[None]] = set()
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._sweep_at = _FOREVER
+        self.sweep_at = _FOREVER
         self._empty: asyncio.Future[None] | None = None
         self._is_closed = False
         self.is_forked = False
@@ -124,10 +127,10 @@ class Pool:
 
     def watch(self, deadline: float) -> None:
         """Make sure that the sweep comes by at this time."""
-        if deadline < self._sweep_at and deadline < _FOREVER and not self._is_closed:
+        if deadline < self.sweep_at and deadline < _FOREVER and not self._is_closed:
             if self._timer is not None:
                 self._timer.cancel()
-            self._sweep_at = deadline
+            self.sweep_at = deadline
             self._timer = self.loop.call_at(deadline + _SWEEP_SLACK, self._sweep)
 
     def release(self, connection: Connection) -> None:
@@ -143,7 +146,7 @@ class Pool:
             return
         connection.idle_since = now = self.loop.time()
         self._idle.append(connection)
-        if now + self._idle_seconds < self._sweep_at:
+        if now + self._idle_seconds < self.sweep_at:
             self.watch(now + self._idle_seconds)
 
     def discard(self, connection: Connection) -> None:
@@ -233,7 +236,7 @@ class Pool:
     def _sweep(self) -> None:
         now = self.loop.time()
         self._timer = None
-        self._sweep_at = _FOREVER
+        self.sweep_at = _FOREVER
         while self._idle and self._idle[0].idle_since + self._idle_seconds <= now:
             self._idle.popleft().close()
         for waiter in [waiter for waiter in self._waiters if waiter.deadline <= now]:
