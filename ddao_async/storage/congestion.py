@@ -77,7 +77,7 @@ def refused(pace: Pace, now: float) -> Pace:
     """The pace after the store refused a request for lack of capacity."""
     if now < pace.held_until:
         return pace
-    limit, hold = max(1.0, pace.limit * REFUSED), max(pace.usual, 0.05)
+    limit, hold = max(1.0, pace.limit * REFUSED), max(pace.usual, 0.001)
     return msgspec.structs.replace(pace, limit=limit, is_starting=False, held_until=now + hold)
 
 

@@ -29,6 +29,8 @@ from ..model.document import Document
 from ..model.keys import object_id, object_key, objects_prefix
 from ..model.record import Object
 from ..model.schema import Table
+from ..storage.paging import MAX_PAGE
+from ..storage.protocol import ObjectStore
 from .columnar import GROUP_ROWS, ParquetFile
 from .compression import compression_of, compressor
 from .rendering import CSV, JSONLines, Rendering
@@ -209,7 +211,8 @@ class _Export:
         if self._prefixes is not None:
             prefixes = deque(self._prefixes)
         else:
-            prefixes = deque([prefix] if ranges == 1 else await prefixes_of(store, prefix))
+            is_one = ranges == 1 or await _is_one_page(store, prefix)
+            prefixes = deque([prefix] if is_one else await prefixes_of(store, prefix))
         gate = self._documents.engine.gate
         gate.open(self._concurrency)
         try:
@@ -297,6 +300,13 @@ async def _whole(path: Path) -> AsyncGenerator[Path, None]:
     finally:
         with anyio.CancelScope(shield=True):
             await partial.unlink(missing_ok=True)
+
+
+async def _is_one_page(store: ObjectStore, prefix: str) -> bool:
+    """A small table is not worth the requests that find its ranges."""
+    async for page in store.list_pages(prefix):
+        return len(page.objects) < MAX_PAGE
+    return True
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -37,7 +37,7 @@ class Writer:
         on_conflict: What a row does whose id exists.
 
     Attributes:
-        met: Rows that were found written already.
+        met: Rows that an earlier run had written.
         gate: What each write goes through.
     """
 
@@ -81,16 +81,15 @@ class Writer:
             await engine.pause(attempt, longest=LONGEST_PAUSE)
 
     async def _attempt(self, id: str, fields: bytes, file: int, row: int, *, is_repeated: bool) -> Outcome:
-        mark = self._marker.mark(file, row)
         if self._on_conflict == "replace":
-            return await self._replace(id, fields, file, row, mark)
+            return await self._replace(id, fields, file, row, is_repeated=is_repeated)
         try:
-            await self._documents.insert(id, fields, mark=mark)
+            await self._documents.insert(id, fields, mark=self._marker.mark(file, row))
         except UniqueViolationError:
             raise
         except AlreadyExistsError:
             if (is_repeated or self._marker.is_resumed) and await self._is_mine(id, file, row):
-                self.met += 1
+                self.met += not is_repeated
                 return "inserted"
             if self._on_conflict == "error":
                 raise
@@ -101,7 +100,8 @@ class Writer:
         held = await self._documents.read(id)
         return self._marker.has_written(chain(held), file, row)
 
-    async def _replace(self, id: str, fields: bytes, file: int, row: int, mark: str) -> Outcome:
+    async def _replace(self, id: str, fields: bytes, file: int, row: int, *, is_repeated: bool) -> Outcome:
+        mark = self._marker.mark(file, row)
         found: tuple[str, ...] = ()
 
         def fields_for(held: Document | None) -> bytes:
@@ -115,5 +115,5 @@ class Writer:
         try:
             return "inserted" if await self._documents.upsert(id, fields_for, mark=mark) else "replaced"
         except _DoneBeforeError:
-            self.met += 1
+            self.met += not is_repeated
             return "inserted" if self._marker.has_written(found[-1:], file, row) else "replaced"

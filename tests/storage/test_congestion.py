@@ -33,7 +33,7 @@ def test_a_refusal_halves_it_and_then_it_grows_by_one_a_round() -> None:
 
 def test_refusals_of_what_was_in_flight_together_count_once() -> None:
     pace = refused(rounds(begun(64), 500), 100.0)
-    for late in (100.001, 100.01, 100.04):
+    for late in (100.001, 100.005, 100.009):
         pace = refused(pace, late)
 
     assert pace.limit == 32

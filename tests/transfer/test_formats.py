@@ -178,7 +178,7 @@ async def test_fields_that_are_no_columns_are_counted_where_a_format_has_no_plac
     assert (await db.repository("t").export(tmp_path / "t.jsonl")).left_out == {}
 
 
-@pytest.mark.parametrize("ids", [[f"u{n:05d}" for n in range(700)], [f"{n % 13:x}{n}" for n in range(700)]])
+@pytest.mark.parametrize("ids", [[f"u{n:05d}" for n in range(1500)], [f"{n % 13:x}{n}" for n in range(1500)]])
 async def test_ranges_hold_each_document_once_and_one_range_is_in_order(
     db: ddao.Database, tmp_path: Path, ids: list[str]
 ) -> None:
@@ -191,7 +191,7 @@ async def test_ranges_hold_each_document_once_and_one_range_is_in_order(
 
     assert one == sorted(ids, key=lambda name: name + ".json")
     assert sorted(five) == sorted(ids)
-    assert len(await prefixes_of(db.store, "tables/t/objects/")) > 5
+    assert len(await prefixes_of(db.store, "tables/t/objects/")) > 1
 
 
 async def test_prefixes_cover_odd_keys() -> None:

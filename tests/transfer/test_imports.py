@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 import ddao_async as ddao
-from ddao_async.errors import AccessDeniedError, ConfigurationError, NotFoundError, ValidationError
+from ddao_async.errors import AccessDeniedError, ConfigurationError, NotFoundError, ThrottledError, ValidationError
 from ddao_async.transfer.imports import ImportReport
 from ddao_async.transfer.row import Reject
 from ddao_async.transfer.source import Format, Source
@@ -227,6 +227,23 @@ async def test_no_more_rows_are_in_flight_than_asked_for() -> None:
     )
 
     assert (report.inserted, store.most) == (200, 7)
+
+
+async def test_a_store_without_capacity_slows_the_import_and_rejects_nothing() -> None:
+    class Small(Wrapped):
+        refused = 0
+
+        async def put(self, key: str, data: bytes, **options: Any) -> ddao.ObjectInfo:
+            if self.in_flight >= 10:
+                self.refused += 1
+                raise ThrottledError("Slow down.", operation="put", key=key, status=503)
+            return await super().put(key, data, **options)
+
+    store = Small()
+    report, rejects = await imported(ddao.Database(store), lines(*[{"id": str(n)} for n in range(2000)]))
+
+    assert (report.inserted, rejects) == (2000, [])
+    assert 0 < store.refused < 200
 
 
 async def test_a_store_that_fails_ends_the_import_with_its_error() -> None:
