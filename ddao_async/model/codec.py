@@ -20,7 +20,7 @@ from msgspec import inspect
 
 from ..errors import CorruptDocumentError, ValidationError
 from .annotation import Shape, alternatives, fields_of, table_of
-from .check import Check, check_column, check_for, check_tree
+from .check import Check, check_column, check_for, check_tree, is_open
 from .keys import check_id, object_key
 from .record import LeftOut, Object, Record
 from .schema import Table
@@ -67,7 +67,8 @@ class RecordCodec(Generic[R]):
         # A tag would come before the id. Defaults must be written: searches read what is stored.
         self._is_plain = config.tag is None and not config.omit_defaults
         self._tag: dict[str, Any] = {} if config.tag is None else {str(config.tag_field): config.tag}
-        checks = [(field.name, field.encode_name, check_for(field.type)) for field in fields]
+        checks = [(field.name, field.encode_name, check_for(field.type)) for field in fields if not is_open(field.type)]
+        self._open = [(field.name, field.encode_name) for field in fields if is_open(field.type)]
         self._checks: list[tuple[str, str, Check]] = [(a, e, c) for a, e, c in checks if c is not None]
         self._containers = {f.encode_name for f in fields if _is_one_of(f.type, _CONTAINERS)}
         self._integers = {f.encode_name for f in fields if _is_one_of(f.type, (inspect.IntType,))}
@@ -110,11 +111,14 @@ class RecordCodec(Generic[R]):
                 check(value, f"{name}.{column}")
         try:
             data = _encode(record) if self._is_plain else self._encode_all(record)
-            self._decode(data)
+            again = self._decode(data)
+            changed = [at for at in self._open if getattr(record, at[0]) != getattr(again, at[0])]
         except _UNWRITABLE as error:
             for attribute, column in self._columns.items():
                 check_tree(getattr(record, attribute), f"{name}.{column}")
             raise _invalid(name, error) from error
+        for attribute, column in changed:
+            check_tree(getattr(record, attribute), f"{name}.{column}")
         start = self._id_bytes + len(_encode(record.id))
         return b"{" + data[start:] if len(data) > start else b"{}"
 
