@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import ddao_async
 
-from ..data import TABLE
+from ..data import TABLE, contents
 from ..place import Item, Place
 from .ddao_wire import options
 
@@ -47,7 +46,7 @@ async def close(client: Client) -> None:
 
 
 def prepare(item: Item) -> Item:
-    return item._replace(body=User(id=item.id, **json.loads(item.body)["fields"])) if item.body else item
+    return item._replace(body=User(id=item.id, **contents(item.id))) if item.body else item
 
 
 async def get(client: Client, item: Item) -> User:
