@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -155,6 +156,17 @@ async def test_a_write_refused_for_good_after_a_lost_answer_stays_unknown(moto_p
         await store.put("k", b"1")
 
     assert raised.value.status is None
+
+
+async def test_doubt_outlives_answers_that_were_not_applied(moto_proxy: FaultProxy, store: Any) -> None:
+    """Lost, then 503, then 412: the 412 may be the work of the first attempt."""
+    info = await store.head("k")
+    moto_proxy.faults += [Fault("drop_response"), Fault("answer", answer=s3_error(503, "SlowDown"))]
+
+    with pytest.raises(UnknownOutcomeError) as raised:
+        await store.put("k", b"1", if_match=info.etag)
+
+    assert raised.value.status == 412
 
 
 async def test_a_refusal_without_a_lost_answer_is_a_refusal(moto_proxy: FaultProxy, store: Any) -> None:
@@ -361,19 +373,54 @@ async def test_an_upload_that_fails_leaves_nothing_behind(moto_proxy: FaultProxy
 
 
 async def test_an_upload_survives_lost_parts_and_a_lost_completion(moto_proxy: FaultProxy, store: Any) -> None:
+    """The upload is gone once its completion took effect: the object's etag tells that it is ours."""
     parts = [bytes([n]) * (5 << 20) for n in range(3)]
-    dropped: set[str] = set()
+    faults = {
+        "part": deque([Fault("drop_response")]),
+        "complete": deque([Fault("drop_response"), Fault("answer", answer=s3_error(404, "NoSuchUpload"))]),
+    }
 
     def choose(method: str, path: str) -> Fault | None:
-        kind = "complete" if method == "POST" and "uploadId" in path else path[-30:] if "partNumber=2" in path else ""
-        if not kind or kind in dropped:
-            return None
-        dropped.add(kind)
-        return Fault("drop_response")
+        kind = "part" if "partNumber=2" in path else "complete" if method == "POST" and "uploadId" in path else ""
+        return faults[kind].popleft() if faults.get(kind) else None
 
     moto_proxy.choose = choose
     info = await store.upload("large", iter(parts), part_size=5 << 20)
 
-    assert len(dropped) == 2
-    assert (info.size, info.etag) == ((await store.head("large")).size, (await store.head("large")).etag)
+    head = await store.head("large")
+    assert not any(faults.values())
+    assert (info.size, info.etag) == (head.size, head.etag)
     assert (await store.get("large")).data == b"".join(parts)
+
+
+async def test_a_completion_that_cannot_be_found_out_is_unknown(moto_proxy: FaultProxy, store: Any) -> None:
+    """Lost before it arrived, and the upload gone: what is there is not ours, and nothing is aborted."""
+    answers = deque([Fault("reset"), Fault("answer", answer=s3_error(404, "NoSuchUpload"))])
+    moto_proxy.choose = lambda method, path: (
+        answers.popleft() if method == "POST" and "uploadId" in path and answers else None
+    )
+
+    with pytest.raises(UnknownOutcomeError):
+        await store.upload("large", iter([bytes(5 << 20)] * 2), part_size=5 << 20)
+
+    assert not [path for method, path in moto_proxy.requests if method == "DELETE"]
+
+
+async def test_an_upload_reads_no_more_than_it_holds(moto_proxy: FaultProxy, store: Any) -> None:
+    """`concurrency` parts in memory, however slow the server is."""
+    taken = 0
+
+    async def parts() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(8):
+            taken += 1
+            yield bytes(5 << 20)
+
+    moto_proxy.choose = lambda method, path: Fault("hang") if "partNumber" in path else None
+    task = asyncio.create_task(store.upload("large", parts(), part_size=5 << 20, concurrency=2))
+    await asyncio.sleep(0.7)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert taken == 2

@@ -56,6 +56,20 @@ async def test_processes_that_open_a_fresh_file_at_once_all_get_in(tmp_path: Pat
             assert len([info async for info in store.list()]) == 4
 
 
+async def test_a_fresh_file_that_is_locked_is_waited_for(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    store = SQLiteAdapter(tmp_path / "x.db", busy_timeout=10)
+    opening = asyncio.create_task(store.__aenter__())
+    await asyncio.sleep(0.3)
+    assert not opening.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await opening
+    await store.put("k", b"1")
+    await store.close()
+
+
 async def test_many_tasks_commit_together(tmp_path: Path) -> None:
     async with SQLiteAdapter(tmp_path / "x.db") as store:
         await asyncio.gather(*(store.put(f"k{n}", b"%d" % n) for n in range(500)))
