@@ -183,15 +183,51 @@ async def test_a_save_whose_answer_never_came_is_no_other_process(tmp_path: Path
 
         async def put(self, key: str, data: bytes, **options: Any) -> ddao.ObjectInfo:
             nonlocal lost
+            await asyncio.sleep(0.002)
             info = await inner.put(key, data, **options)
             if "_imports" in key and options.get("if_match") and lost < 3:
                 lost += 1
                 await inner.put(key, data + b" ", if_match=info.etag)  # an etag that the writer never learns
             return info
 
-    report = await ddao.Database(Losing()).import_records("t", file, resume=True)
+    report = await ddao.Database(Losing()).import_records("t", file, resume=True, concurrency=1)
 
-    assert (report.inserted, lost > 0) == (50, True)
+    assert (report.inserted, lost) == (50, 3)
+
+
+async def test_parts_done_apart_are_the_whole_with_the_same_ids(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", [{"n": n} for n in range(1700)])
+    store, other = ddao.MemoryAdapter(), ddao.MemoryAdapter()
+    done = [await ddao.Database(store).import_records("t", file, resume=True, parts=3, part=part) for part in (2, 0, 1)]
+    whole = await ddao.Database(store).import_records("t", file, resume=True)
+    await ddao.Database(other).import_records("t", file)
+
+    assert [report.inserted for report in done] == [500, 700, 500]
+    assert (whole.inserted, whole.resumed) == (1700, 1700)
+    assert await contents(store) == await contents(other)
+
+
+async def test_an_import_that_fails_leaves_its_journal_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddao_async.transfer.imports.SAVE_SECONDS", 60.0)
+    file = write(tmp_path / "rows.jsonl", [{"id": str(n)} for n in range(100)])
+    store = ddao.MemoryAdapter()
+
+    class Failing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        async def put(self, key: str, data: bytes, **options: Any) -> ddao.ObjectInfo:
+            if key.endswith("/objects/70.json"):
+                raise ddao.AccessDeniedError("No more.", key=key)
+            return await store.put(key, data, **options)
+
+    with pytest.raises(ddao.AccessDeniedError):
+        await ddao.Database(Failing()).import_records("t", file, resume=True, name="x", concurrency=2)
+    entry = json.loads((await store.get("_imports/x/000000-0000.json")).data)
+
+    assert (entry["done"]["rows"], entry["done"]["inserted"], entry["is_done"]) == (70, 70, False)
 
 
 async def test_an_import_that_is_done_is_not_done_again(tmp_path: Path) -> None:
