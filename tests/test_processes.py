@@ -25,7 +25,7 @@ import ddao_async as ddao
 from ddao_async.engine import Settings
 
 WORKER = Path(__file__).parent / "process_worker.py"
-KILLS = 5
+KILLS = 4
 
 
 class Place:

@@ -7,7 +7,7 @@ from .build import Edit, Mutation
 VACUUM = {
     "vacuum_without_dying": Mutation(
         "vacuum",
-        (396, 419, 544),
+        (39, 468, 1635),
         [
             Edit(
                 "maintenance/bury.py",
@@ -18,7 +18,7 @@ VACUUM = {
     ),
     "vacuum_with_late_delete": Mutation(
         "burying",
-        (4550,),
+        (149, 1541, 2003),
         [
             Edit(
                 "maintenance/bury.py",
@@ -34,7 +34,7 @@ VACUUM = {
     ),
     "vacuum_of_young_things": Mutation(
         "vacuum",
-        (48, 158, 212),
+        (7, 15, 55),
         [
             Edit(
                 "maintenance/vacuum.py",
@@ -45,7 +45,7 @@ VACUUM = {
     ),
     "vacuum_of_decision_before_intents": Mutation(
         "vacuum",
-        (24, 57),
+        (24, 270),
         [
             Edit(
                 "maintenance/vacuum.py",
@@ -56,7 +56,7 @@ VACUUM = {
     ),
     "dying_written_over": Mutation(
         "vacuum",
-        (187, 262, 710),
+        (557, 925, 1392),
         [
             Edit(
                 "settle.py",
