@@ -418,7 +418,10 @@ async def test_an_upload_reads_no_more_than_it_holds(moto_proxy: FaultProxy, sto
 
     moto_proxy.choose = lambda method, path: Fault("hang") if "partNumber" in path else None
     task = asyncio.create_task(store.upload("large", parts(), part_size=5 << 20, concurrency=2))
-    await asyncio.sleep(0.7)
+    async with asyncio.timeout(20):
+        while sent(moto_proxy, "PUT") < 2:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
