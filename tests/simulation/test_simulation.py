@@ -20,7 +20,7 @@ from .scenario import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 BUILD = Build()
-SCHEDULES = 300
+SCHEDULES = 250
 """Of each scenario; some 20 s in all on a quiet machine."""
 
 
