@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from asyncio import _get_running_loop  # pyright: ignore[reportPrivateUsage]  # None where there is none, after a fork too
 from contextlib import AsyncExitStack
 
 from .engine import Engine, Settings
@@ -82,7 +83,7 @@ class Lifetime:
             ClosedError: It is closed, or open in another event loop, or in the process that this one was forked from.
         """
         engine = self._engine
-        if engine is not None and self._pid == os.getpid() and self._loop is asyncio.get_running_loop():
+        if engine is not None and self._loop is _get_running_loop():
             return engine
         if self._is_closed:
             raise ClosedError("This database is closed.", hint="Use it inside `async with`, or connect again.")
