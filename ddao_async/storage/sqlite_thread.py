@@ -163,8 +163,8 @@ def connect(path: str, busy_timeout: float) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-        except sqlite3.OperationalError as exc:
-            if not _is_busy(exc) or time.monotonic() > end:
+        except sqlite3.Error as exc:  # also "file is not a database", which is no OperationalError
+            if not isinstance(exc, sqlite3.OperationalError) or not _is_busy(exc) or time.monotonic() > end:
                 connection.close()
                 raise
             time.sleep(0.01)
