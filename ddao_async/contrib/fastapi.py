@@ -65,6 +65,7 @@ def install(
             if schema is not None and create_tables:
                 await db.create_tables(schema)
             running.state.ddao = db
+            running.state.ddao_repositories = {}  # making one costs more than using it
             async with inner(running) as state:
                 yield state
 
@@ -99,8 +100,11 @@ else:
         """`Repo[User]`: the repository of a record type, from the app's database."""
 
         def __class_getitem__(cls, record: type) -> Any:
-            async def repository(db: Db) -> Any:
-                return db.repository(record)
+            async def repository(request: Request, db: Db) -> Any:
+                made = request.app.state.ddao_repositories
+                if record not in made:
+                    made[record] = db.repository(record)
+                return made[record]
 
             return Annotated[Repository, Depends(repository)]
 
